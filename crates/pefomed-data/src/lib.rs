@@ -1,0 +1,28 @@
+//! From the files a hospital or a data set publishes to the batches a model reads.
+//!
+//! The way through this crate is one line long:
+//!
+//! ```text
+//! originals ─► Example ─► Prompt ─► MessageTree ─► PackedBatch
+//! ```
+//!
+//! Nothing here knows a tensor framework or a model: images leave as `f32` planes, text as token
+//! ids, and a batch as vectors with the ranges that attention may look at.
+
+mod error;
+pub mod example;
+pub mod files;
+pub mod pack;
+pub mod prediction;
+pub mod prompt;
+#[cfg(feature = "tokenizers")]
+pub mod tokenizer;
+pub mod tree;
+
+pub use error::DataError;
+pub use example::{Example, ImageSource, Split, Task};
+pub use pack::PackedBatch;
+pub use prediction::{Finish, ImageCondition, Prediction};
+#[cfg(feature = "tokenizers")]
+pub use tokenizer::Tokenizer;
+pub use tree::{Item, Message, MessageTree};

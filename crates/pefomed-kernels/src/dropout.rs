@@ -1,0 +1,100 @@
+//! Dropout whose mask depends on what a position is, not on where it lies in a batch.
+//!
+//! Every mask value is a hash of (seed, step, layer site, tree, branch, position, channel). The same
+//! question therefore drops the same activations whether it is packed with others or run alone, on
+//! one thread or on many, and the seed fixes the whole run. A root draws once for all its branches.
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+/// Names one position of a batch independently of the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PositionKey {
+    /// Key of the tree (root positions) or of the branch's example.
+    pub owner: u64,
+    /// Position id within the question.
+    pub position: u32,
+}
+
+/// Draws the masks of one optimizer step.
+#[derive(Clone, Debug)]
+pub struct Dropout {
+    probability: f64,
+    seed: u64,
+    positions: Vec<PositionKey>,
+}
+
+impl Dropout {
+    /// Dropout with `probability` in `[0, 1)` for the positions of a batch. `seed` is fixed by the
+    /// seed of the run and the number of the step.
+    pub fn new(probability: f64, seed: u64, positions: Vec<PositionKey>) -> Self {
+        Self { probability, seed, positions }
+    }
+
+    /// Drops channels of `x`, `[T, C]`, and scales the rest by `1 / (1 − p)`. `site` tells the
+    /// places in the model apart.
+    pub fn apply(&self, x: Tensor<2>, site: u64) -> Tensor<2> {
+        if self.probability <= 0.0 {
+            return x;
+        }
+        let [_, channels] = x.dims();
+        let mask = self.mask(site, channels);
+        let (device, dtype): (Device, DType) = (x.device().without_autodiff(), x.dtype());
+        let data = TensorData::new(mask, [self.positions.len(), channels]);
+        x * Tensor::from_data(data.convert_dtype(dtype), (&device, dtype))
+    }
+
+    /// `[T · C]` factors, 0 or `1 / (1 − p)`.
+    fn mask(&self, site: u64, channels: usize) -> Vec<f32> {
+        let threshold = (self.probability * 2_f64.powi(32)) as u64;
+        let kept = (1.0 / (1.0 - self.probability)) as f32;
+        let mut mask = Vec::with_capacity(self.positions.len() * channels);
+        for key in &self.positions {
+            let mut state = mix(self.seed ^ mix(site ^ mix(key.owner ^ mix(u64::from(key.position)))));
+            // Two 32-bit draws from each hash.
+            for pair in 0..channels.div_ceil(2) {
+                state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                let bits = mix(state);
+                mask.push(if bits & 0xffff_ffff < threshold { 0.0 } else { kept });
+                if 2 * pair + 1 < channels {
+                    mask.push(if bits >> 32 < threshold { 0.0 } else { kept });
+                }
+            }
+        }
+        mask
+    }
+}
+
+/// The finalizer of SplitMix64 (Steele, Lea, Flood 2014): every input bit reaches every output bit.
+fn mix(mut z: u64) -> u64 {
+    z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(range: std::ops::Range<u32>) -> Vec<PositionKey> {
+        range.map(|position| PositionKey { owner: 77, position }).collect()
+    }
+
+    #[test]
+    fn a_position_draws_the_same_wherever_it_lies() {
+        let packed = Dropout::new(0.3, 5, keys(0..10)).mask(2, 7);
+        let alone = Dropout::new(0.3, 5, keys(6..7)).mask(2, 7);
+        assert_eq!(packed[42..49], alone[..]);
+        assert_ne!(packed, Dropout::new(0.3, 5, keys(0..10)).mask(3, 7));
+        assert_ne!(packed, Dropout::new(0.3, 6, keys(0..10)).mask(2, 7));
+    }
+
+    #[test]
+    fn the_share_dropped_is_the_probability_and_the_mean_is_kept() {
+        let mask = Dropout::new(0.05, 1, keys(0..500)).mask(0, 401);
+        let dropped = mask.iter().filter(|&&m| m == 0.0).count() as f64 / mask.len() as f64;
+        assert!((dropped - 0.05).abs() < 0.002, "{dropped}");
+        let mean = mask.iter().map(|&m| f64::from(m)).sum::<f64>() / mask.len() as f64;
+        assert!((mean - 1.0).abs() < 0.003, "{mean}");
+    }
+}

@@ -1,0 +1,12 @@
+//! The operations that multimodal tuning spends its time in.
+//!
+//! Each has a plain implementation from framework operations that runs on every device and serves
+//! as the reference. This crate knows tensors, ranges and shapes; it knows no model, adapter or
+//! file format. It is the only crate that may contain `unsafe`.
+
+pub mod attention;
+pub mod cross_entropy;
+pub mod dropout;
+pub mod mapped;
+pub mod norm;
+pub mod rotary;

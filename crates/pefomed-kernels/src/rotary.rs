@@ -1,0 +1,61 @@
+//! Rotary position embedding (arXiv 2104.09864) in the half-split layout.
+//!
+//! Dimension `i` of a head turns together with dimension `i + D/2`, as Hugging Face's LLaMA has it.
+//! Files in the interleaved layout (dimension `2i` with `2i + 1`) are brought into this one by
+//! permuting the rows of the query and key weights when they are read.
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+/// Cosines and sines for the positions of a batch.
+#[derive(Clone, Debug)]
+pub struct Rotary {
+    /// `[T, 1, D]`
+    cos: Tensor<3>,
+    /// `[T, 1, D]`
+    sin: Tensor<3>,
+}
+
+impl Rotary {
+    /// Tables for `positions` and heads of `head_dim`, with angles `position · base^(−2i/D)`.
+    pub fn new(positions: &[u32], head_dim: usize, base: f64, device: &Device, dtype: DType) -> Self {
+        let half = head_dim / 2;
+        // Frequencies in float32, as the reference implementation computes them, unless the whole
+        // computation is in float64.
+        let frequencies: Vec<f64> = (0..half)
+            .map(|i| {
+                let exponent = 2.0 * i as f64 / head_dim as f64;
+                if dtype == DType::F64 {
+                    base.powf(-exponent)
+                } else {
+                    f64::from(1.0 / (base as f32).powf(exponent as f32))
+                }
+            })
+            .collect();
+        let mut cos = Vec::with_capacity(positions.len() * head_dim);
+        let mut sin = Vec::with_capacity(positions.len() * head_dim);
+        for &position in positions {
+            for _ in 0..2 {
+                for frequency in &frequencies {
+                    let angle = f64::from(position) * frequency;
+                    cos.push(angle.cos());
+                    sin.push(angle.sin());
+                }
+            }
+        }
+        let table = |values: Vec<f64>| {
+            let data = TensorData::new(values, [positions.len(), 1, head_dim]);
+            Tensor::from_data(data.convert_dtype(dtype), (device, dtype))
+        };
+        Self { cos: table(cos), sin: table(sin) }
+    }
+
+    /// Turns `x` of `[T, H, D]`.
+    pub fn apply(&self, x: Tensor<3>) -> Tensor<3> {
+        let [_, _, head_dim] = x.dims();
+        let half = head_dim / 2;
+        let first = x.clone().narrow(2, 0, half);
+        let second = x.clone().narrow(2, half, half);
+        let turned = Tensor::cat(vec![second.neg(), first], 2);
+        x * self.cos.clone() + turned * self.sin.clone()
+    }
+}
