@@ -9,12 +9,17 @@
 //! Nothing here knows a tensor framework or a model: images leave as `f32` planes, text as token
 //! ids, and a batch as vectors with the ranges that attention may look at.
 
+pub mod check;
 mod error;
 pub mod example;
 pub mod files;
+pub mod formats;
+pub mod image;
+pub mod names;
 pub mod pack;
 pub mod prediction;
 pub mod prompt;
+pub mod split;
 #[cfg(feature = "tokenizers")]
 pub mod tokenizer;
 pub mod tree;

@@ -22,7 +22,9 @@ pub enum Finish {
 }
 
 /// Which image the model was shown: the true one, or a control.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum ImageCondition {
     /// The image the question is about.
@@ -108,11 +110,12 @@ pub fn read_predictions(path: &Path) -> Result<Vec<Prediction>, DataError> {
             continue;
         }
         let row = index + 1;
-        let prediction: Prediction = serde_json::from_str(line).map_err(|error| DataError::Row {
-            path: path.to_owned(),
-            row,
-            problem: format!("not a prediction: {error}"),
-        })?;
+        let prediction: Prediction =
+            serde_json::from_str(line).map_err(|error| DataError::Row {
+                path: path.to_owned(),
+                row,
+                problem: format!("not a prediction: {error}"),
+            })?;
         if !seen.insert((prediction.id.clone(), prediction.condition)) {
             return Err(DataError::Row {
                 path: path.to_owned(),

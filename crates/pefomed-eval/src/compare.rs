@@ -1,0 +1,228 @@
+//! Two models on the same items: by how much do they differ, and could that be chance?
+//!
+//! Items are paired by id, so what both find hard cancels. The interval resamples groups; the
+//! p-value swaps the two models' scores within whole groups at random (approximate
+//! randomisation, Noreen 1989), which assumes nothing about how the scores are distributed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pefomed_data::{ImageCondition, Prediction, Task};
+use serde::{Deserialize, Serialize};
+
+use crate::EvalError;
+use crate::bootstrap::{BootstrapOptions, ClusterTotals, Estimate};
+use crate::item::Item;
+use crate::metrics::Unscored;
+
+/// What a comparison needs to know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CompareOptions {
+    /// What the first set is called in messages and tables.
+    pub a: String,
+    /// What the second set is called.
+    pub b: String,
+    /// Which image condition is compared; lines under the others are ignored.
+    pub condition: ImageCondition,
+    /// How intervals are made; the p-value uses the same seed.
+    pub bootstrap: BootstrapOptions,
+    /// Number of random swaps behind the p-value; 10,000 by default.
+    pub permutations: usize,
+}
+
+impl Default for CompareOptions {
+    fn default() -> Self {
+        Self {
+            a: "A".to_owned(),
+            b: "B".to_owned(),
+            condition: ImageCondition::True,
+            bootstrap: BootstrapOptions::default(),
+            permutations: 10_000,
+        }
+    }
+}
+
+/// Two prediction sets on the items they have in common.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// Name of the first set.
+    pub a: String,
+    /// Name of the second set.
+    pub b: String,
+    /// Which image was shown.
+    pub condition: ImageCondition,
+    /// How the intervals were made.
+    pub bootstrap: BootstrapOptions,
+    /// Number of random swaps behind the p-values.
+    pub permutations: usize,
+    /// Differences by task.
+    pub tasks: Vec<TaskComparison>,
+    /// Ids that only the first set has.
+    pub only_in_a: Vec<String>,
+    /// Ids that only the second set has.
+    pub only_in_b: Vec<String>,
+    /// Common items without a score, each with its reason.
+    pub unscored: Vec<Unscored>,
+}
+
+/// Differences on one task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskComparison {
+    /// The task.
+    pub task: Task,
+    /// Number of items compared.
+    pub n: usize,
+    /// Number of groups they come from.
+    pub groups: usize,
+    /// Items that only the first set answers exactly.
+    pub only_a_right: usize,
+    /// Items that only the second set answers exactly.
+    pub only_b_right: usize,
+    /// Exact match.
+    pub exact_match: Difference,
+    /// Token F1.
+    pub token_f1: Difference,
+    /// Token recall.
+    pub token_recall: Difference,
+}
+
+/// One score of both sets.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Mean of the first set.
+    pub a: f64,
+    /// Mean of the second set.
+    pub b: f64,
+    /// Second less first, with the interval of the paired difference.
+    pub difference: Estimate,
+    /// Two-sided p-value of no difference.
+    pub p_value: f64,
+}
+
+/// Compares two prediction sets on their common ids.
+///
+/// # Errors
+/// [`EvalError::NothingInCommon`] when no id is in both, [`EvalError::DifferentItem`] when an id
+/// has another reference, group or task in one set than in the other, [`EvalError::DuplicateId`],
+/// [`EvalError::Option`] for options that make no sense.
+pub fn compare(
+    a: &[Prediction],
+    b: &[Prediction],
+    options: &CompareOptions,
+) -> Result<Comparison, EvalError> {
+    options.bootstrap.check()?;
+    if options.permutations == 0 || options.permutations > 10_000_000 {
+        return Err(EvalError::Option {
+            option: "permutations",
+            value: options.permutations.to_string(),
+            remedy: "use a number from 1 to 10,000,000; 10,000 is usual",
+        });
+    }
+    let (a, b) = (by_id(a, options.condition)?, by_id(b, options.condition)?);
+    let mut pairs: BTreeMap<Task, Vec<(Item<'_>, Item<'_>)>> = BTreeMap::new();
+    let mut unscored = Vec::new();
+    let mut common = 0;
+    for (id, first) in &a {
+        let Some(second) = b.get(id) else { continue };
+        common += 1;
+        same_item(first, second, options)?;
+        match (Item::new(first), Item::new(second)) {
+            (Ok(x), Ok(y)) => pairs.entry(first.task).or_default().push((x, y)),
+            (Err(reason), _) | (_, Err(reason)) => unscored.push(Unscored {
+                id: (*id).to_owned(),
+                condition: options.condition,
+                reason: reason.to_owned(),
+            }),
+        }
+    }
+    if common == 0 {
+        return Err(EvalError::NothingInCommon {
+            a: options.a.clone(),
+            in_a: a.len(),
+            b: options.b.clone(),
+            in_b: b.len(),
+            condition: options.condition,
+        });
+    }
+    let without = |these: &BTreeMap<&str, &Prediction>, those: &BTreeMap<&str, &Prediction>| {
+        let those: BTreeSet<&str> = those.keys().copied().collect();
+        these.keys().filter(|id| !those.contains(**id)).map(|id| (*id).to_owned()).collect()
+    };
+    Ok(Comparison {
+        a: options.a.clone(),
+        b: options.b.clone(),
+        condition: options.condition,
+        bootstrap: options.bootstrap,
+        permutations: options.permutations,
+        tasks: pairs.into_iter().map(|(task, pairs)| on_task(task, &pairs, options)).collect(),
+        only_in_a: without(&a, &b),
+        only_in_b: without(&b, &a),
+        unscored,
+    })
+}
+
+fn by_id(
+    predictions: &[Prediction],
+    condition: ImageCondition,
+) -> Result<BTreeMap<&str, &Prediction>, EvalError> {
+    let mut found = BTreeMap::new();
+    for prediction in predictions.iter().filter(|prediction| prediction.condition == condition) {
+        if found.insert(prediction.id.as_str(), prediction).is_some() {
+            return Err(EvalError::DuplicateId { id: prediction.id.clone(), condition });
+        }
+    }
+    Ok(found)
+}
+
+fn same_item(a: &Prediction, b: &Prediction, options: &CompareOptions) -> Result<(), EvalError> {
+    let (task_a, task_b) = (a.task.to_string(), b.task.to_string());
+    for (field, in_a, in_b) in [
+        ("task", &task_a, &task_b),
+        ("reference", &a.reference, &b.reference),
+        ("group", &a.group, &b.group),
+    ] {
+        if in_a != in_b {
+            return Err(EvalError::DifferentItem {
+                id: a.id.clone(),
+                field,
+                a: options.a.clone(),
+                b: options.b.clone(),
+                in_a: in_a.clone(),
+                in_b: in_b.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn on_task(
+    task: Task,
+    pairs: &[(Item<'_>, Item<'_>)],
+    options: &CompareOptions,
+) -> TaskComparison {
+    let differences = ClusterTotals::new(pairs.iter().map(|(a, b)| {
+        let difference: [f64; 3] = std::array::from_fn(|k| b.scores[k] - a.scores[k]);
+        (a.group(), difference)
+    }));
+    let mean = |of: fn(&(Item<'_>, Item<'_>)) -> [f64; 3], k: usize| {
+        pairs.iter().map(|pair| of(pair)[k]).sum::<f64>() / pairs.len() as f64
+    };
+    let intervals = differences.estimates(&options.bootstrap);
+    let p_values = differences.sign_flip_p_values(options.permutations, options.bootstrap.seed);
+    let metric = |k: usize| Difference {
+        a: mean(|pair| pair.0.scores, k),
+        b: mean(|pair| pair.1.scores, k),
+        difference: intervals[k],
+        p_value: p_values[k],
+    };
+    let right = |item: &Item<'_>| item.scores[0] == 1.0;
+    TaskComparison {
+        task,
+        n: pairs.len(),
+        groups: differences.groups(),
+        only_a_right: pairs.iter().filter(|(a, b)| right(a) && !right(b)).count(),
+        only_b_right: pairs.iter().filter(|(a, b)| !right(a) && right(b)).count(),
+        exact_match: metric(0),
+        token_f1: metric(1),
+        token_recall: metric(2),
+    }
+}

@@ -1,0 +1,95 @@
+//! Every way that scoring, comparing and reporting can fail.
+
+use std::path::PathBuf;
+
+use pefomed_data::{DataError, ImageCondition};
+
+/// An error of this crate; each says what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvalError {
+    /// A file could not be read or written, or is not what it should be.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// There is nothing to score.
+    #[error("no predictions to score: run `pefomed predict` first, or name a file that has lines")]
+    NoPredictions,
+    /// Two predictions answer the same item under the same condition.
+    #[error(
+        "id `{id}` occurs twice under the {} image: pass each prediction file once",
+        condition.name()
+    )]
+    DuplicateId {
+        /// Id of the item.
+        id: String,
+        /// Which image was shown.
+        condition: ImageCondition,
+    },
+    /// An option has a value that makes no sense.
+    #[error("option `{option}` is {value}: {remedy}")]
+    Option {
+        /// Name of the option.
+        option: &'static str,
+        /// The value that was given.
+        value: String,
+        /// What values are possible.
+        remedy: &'static str,
+    },
+    /// Two prediction sets have no item in common.
+    #[error(
+        "`{a}` ({in_a} items) and `{b}` ({in_b} items) share no id under the {} image: \
+         compare predictions on the same split",
+        condition.name()
+    )]
+    NothingInCommon {
+        /// Name of the first set.
+        a: String,
+        /// Items of the first set under the condition.
+        in_a: usize,
+        /// Name of the second set.
+        b: String,
+        /// Items of the second set under the condition.
+        in_b: usize,
+        /// Which image was shown.
+        condition: ImageCondition,
+    },
+    /// The same id stands for two different items.
+    #[error(
+        "id `{id}` has another {field} in `{a}` than in `{b}` (`{in_a}` and `{in_b}`): \
+         the two sets were made from different data"
+    )]
+    DifferentItem {
+        /// Id of the item.
+        id: String,
+        /// What differs: reference, group or task.
+        field: &'static str,
+        /// Name of the first set.
+        a: String,
+        /// Name of the second set.
+        b: String,
+        /// The field in the first set.
+        in_a: String,
+        /// The field in the second set.
+        in_b: String,
+    },
+    /// A run folder is not a folder.
+    #[error("`{}` is not a folder: name the run folder that `pefomed train --out` made", path.display())]
+    NotARunFolder {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// A metrics file was written by a newer version.
+    #[error(
+        "`{}` has format {found}, this version reads format {supported}: \
+         score the predictions again, or use the newer version",
+        path.display()
+    )]
+    NewerFormat {
+        /// The file.
+        path: PathBuf,
+        /// Format of the file.
+        found: u32,
+        /// Format that this version writes.
+        supported: u32,
+    },
+}

@@ -1,0 +1,180 @@
+//! One scored line, and what it is counted under: open or closed, and its labels.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pefomed_data::{Prediction, Task};
+
+use crate::bootstrap::{BootstrapOptions, ClusterTotals};
+use crate::metrics::{LabelScores, Scores};
+use crate::vqa;
+
+/// Label column with the open/closed annotation.
+pub(crate) const ANSWER_TYPE: &str = "answer_type";
+/// Label column whose values may be several, separated by commas.
+pub(crate) const QUESTION_TYPE: &str = "question_type";
+/// Row for items that lack the label.
+const NO_LABEL: &str = "(no label)";
+
+/// Whether the answer is one of two, or free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum AnswerType {
+    Open,
+    Closed,
+}
+
+impl AnswerType {
+    /// The rule: the label where it says so, otherwise whether the reference is yes or no. The
+    /// second value tells whether the label decided.
+    pub(crate) fn of(labels: &BTreeMap<String, String>, reference: &str) -> (Self, bool) {
+        match labels.get(ANSWER_TYPE).map(|label| label.trim().to_lowercase()).as_deref() {
+            Some("open") => (Self::Open, true),
+            Some("closed") => (Self::Closed, true),
+            _ if matches!(vqa::normalise(reference).as_str(), "yes" | "no") => {
+                (Self::Closed, false)
+            }
+            _ => (Self::Open, false),
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// A prediction with its scores.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Item<'a> {
+    pub(crate) prediction: &'a Prediction,
+    /// Only for questions.
+    pub(crate) answer_type: Option<AnswerType>,
+    /// Whether a label decided the answer type.
+    pub(crate) typed_by_label: bool,
+    /// Exact match, token F1, token recall.
+    pub(crate) scores: [f64; 3],
+}
+
+impl<'a> Item<'a> {
+    /// Scores a line, or says why that cannot be done.
+    pub(crate) fn new(prediction: &'a Prediction) -> Result<Self, &'static str> {
+        if prediction.reference.trim().is_empty() {
+            return Err("the reference is empty");
+        }
+        let (answer_type, typed_by_label) = match prediction.task {
+            Task::Vqa => {
+                let (kind, by_label) = AnswerType::of(&prediction.labels, &prediction.reference);
+                (Some(kind), by_label)
+            }
+            Task::Caption | Task::Report => (None, false),
+        };
+        let exact = vqa::exact_match(&prediction.prediction, &prediction.reference);
+        let shared = vqa::overlap(&prediction.prediction, &prediction.reference);
+        let scores = [f64::from(u8::from(exact)), shared.f1, shared.recall];
+        Ok(Self { prediction, answer_type, typed_by_label, scores })
+    }
+
+    pub(crate) fn group(&self) -> &'a str {
+        &self.prediction.group
+    }
+}
+
+/// Scores of some items.
+pub(crate) fn scores<'a>(
+    items: impl IntoIterator<Item = &'a Item<'a>>,
+    options: &BootstrapOptions,
+) -> Scores {
+    let totals = ClusterTotals::new(items.into_iter().map(|item| (item.group(), item.scores)));
+    let [exact_match, token_f1, token_recall] = totals.estimates(options);
+    Scores { n: totals.items(), groups: totals.groups(), exact_match, token_f1, token_recall }
+}
+
+/// The parts of a label value, trimmed; only question types are several.
+pub(crate) fn parts<'a>(column: &str, value: &'a str) -> Vec<&'a str> {
+    let parts: Vec<&str> = if column == QUESTION_TYPE {
+        value.split(',').map(str::trim).filter(|part| !part.is_empty()).collect()
+    } else {
+        Some(value.trim()).filter(|part| !part.is_empty()).into_iter().collect()
+    };
+    parts
+}
+
+/// Scores by label column and label. Every item is in at least one row of every column: those
+/// without a label have a row of their own, and labels beyond `max_labels` share one.
+pub(crate) fn by_label(
+    items: &[Item<'_>],
+    max_labels: usize,
+    options: &BootstrapOptions,
+) -> BTreeMap<String, Vec<LabelScores>> {
+    let columns: BTreeSet<&str> =
+        items.iter().flat_map(|item| item.prediction.labels.keys().map(String::as_str)).collect();
+    columns
+        .into_iter()
+        .filter_map(|column| {
+            let rows = column_rows(items, column, max_labels);
+            // Open and closed have fields of their own; other answer types have only this.
+            let is_answer_type = column == ANSWER_TYPE
+                && rows.iter().all(|(label, _)| {
+                    ["open", "closed", NO_LABEL].contains(&label.to_lowercase().as_str())
+                });
+            if is_answer_type || rows.is_empty() {
+                return None;
+            }
+            let rows = rows
+                .into_iter()
+                .map(|(label, members)| LabelScores {
+                    label,
+                    scores: scores(members.iter().map(|index| &items[*index]), options),
+                })
+                .collect();
+            Some((column.to_owned(), rows))
+        })
+        .collect()
+}
+
+/// Labels of a column with the indices of their items, the most frequent first.
+fn column_rows(
+    items: &[Item<'_>],
+    column: &str,
+    max_labels: usize,
+) -> Vec<(String, BTreeSet<usize>)> {
+    // Lower-case label -> (how often each spelling occurs, items).
+    let mut found: BTreeMap<String, (BTreeMap<&str, usize>, BTreeSet<usize>)> = BTreeMap::new();
+    let mut without = BTreeSet::new();
+    for (index, item) in items.iter().enumerate() {
+        let value = item.prediction.labels.get(column).map_or("", String::as_str);
+        let parts = parts(column, value);
+        if parts.is_empty() {
+            without.insert(index);
+        }
+        for part in parts {
+            let entry = found.entry(part.to_lowercase()).or_default();
+            *entry.0.entry(part).or_default() += 1;
+            entry.1.insert(index);
+        }
+    }
+    let mut rows: Vec<(String, BTreeSet<usize>)> = found
+        .into_values()
+        .map(|(spellings, members)| {
+            // The most frequent spelling; of equally frequent ones the first in the alphabet.
+            let mut label = ("", 0);
+            for (spelling, count) in spellings {
+                if count > label.1 {
+                    label = (spelling, count);
+                }
+            }
+            (label.0.to_owned(), members)
+        })
+        .collect();
+    rows.sort_by(|a, b| b.1.len().cmp(&a.1.len()).then_with(|| a.0.cmp(&b.0)));
+    if rows.len() > max_labels {
+        let rest = rows.split_off(max_labels);
+        let label = format!("({} further labels)", rest.len());
+        rows.push((label, rest.into_iter().flat_map(|(_, members)| members).collect()));
+    }
+    if !without.is_empty() && !rows.is_empty() {
+        rows.push((NO_LABEL.to_owned(), without));
+    }
+    rows
+}

@@ -1,0 +1,233 @@
+//! Metrics and comparisons as tables for a terminal.
+
+use std::fmt::Write as _;
+
+use pefomed_data::ImageCondition;
+
+use crate::compare::{Comparison, Difference};
+use crate::metrics::{Metrics, Scores, TaskMetrics};
+use crate::{definitions, number};
+
+/// Rows of text cells; the first column is flush left, the others flush right.
+struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    fn new(head: &[&str]) -> Self {
+        Self { rows: vec![head.iter().map(|cell| (*cell).to_owned()).collect()] }
+    }
+
+    fn row(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+
+    fn write(&self, out: &mut String) {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let width = |column: usize| {
+            let cells = self.rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        for row in &self.rows {
+            let mut line = String::from(" ");
+            for (column, cell) in row.iter().enumerate() {
+                let width = widths[column];
+                let _ = if column == 0 {
+                    write!(line, " {cell:<width$}")
+                } else {
+                    write!(line, "  {cell:>width$}")
+                };
+            }
+            out.push_str(line.trim_end());
+            out.push('\n');
+        }
+    }
+}
+
+impl Metrics {
+    /// Tables for a terminal, about 90 columns wide: scores by condition, what the image is worth,
+    /// the baselines, and scores by label under the true image. Percentages with intervals.
+    pub fn to_text(&self) -> String {
+        let mut out = format!(
+            "split {} · {} lines · {} images",
+            clean(&self.split),
+            number::thousands(self.rows as u64),
+            number::thousands(self.images as u64)
+        );
+        if let Some(digest) = &self.split_digest {
+            let _ = write!(out, " · digest {}", clean(digest).chars().take(12).collect::<String>());
+        }
+        out.push('\n');
+        if let Some(leakage) = self.leakage.filter(|leakage| leakage.also_in_train > 0) {
+            let _ = writeln!(
+                out,
+                "note: {} of its {} images also occur in train",
+                leakage.also_in_train, leakage.images
+            );
+        }
+        for task in &self.tasks {
+            let _ = writeln!(out, "\n{}", task.task);
+            task.write_text(&mut out);
+        }
+        if !self.unscored.is_empty() {
+            let _ = writeln!(out, "\nnot scored: {} lines", self.unscored.len());
+            for line in self.unscored.iter().take(5) {
+                let _ = writeln!(
+                    out,
+                    "  {} ({} image): {}",
+                    clean(&line.id),
+                    line.condition.name(),
+                    clean(&line.reason)
+                );
+            }
+        }
+        let _ = writeln!(out, "\n{}", definitions::interval(&self.bootstrap));
+        out
+    }
+}
+
+impl TaskMetrics {
+    fn write_text(&self, out: &mut String) {
+        let mut table = Table::new(&["image", "", "n", "exact match", "token F1", "token recall"]);
+        for condition in &self.conditions {
+            let parts = [
+                (Some(&condition.overall), "all"),
+                (condition.open.as_ref(), "open"),
+                (condition.closed.as_ref(), "closed"),
+            ];
+            for (scores, part) in parts {
+                let Some(scores) = scores else { continue };
+                let name = if part == "all" { condition.condition.name() } else { "" };
+                let mut cells = vec![name.to_owned(), part.to_owned()];
+                cells.extend(score_cells(scores));
+                table.row(cells);
+            }
+        }
+        table.write(out);
+        for condition in &self.conditions {
+            if condition.cut + condition.empty > 0 {
+                let _ = writeln!(
+                    out,
+                    "  {} image: {} answers cut at the token limit, {} empty",
+                    condition.condition.name(),
+                    condition.cut,
+                    condition.empty
+                );
+            }
+        }
+        if let Some(rule) = self.answer_type_rule {
+            let _ = writeln!(
+                out,
+                "  open or closed: by label for {}, by the reference being yes or no for {}",
+                rule.by_label, rule.by_answer
+            );
+        }
+        if !self.image_dependence.is_empty() || !self.baselines.is_empty() {
+            out.push('\n');
+            let mut table = Table::new(&["exact match", "all", "open", "closed"]);
+            for drop in &self.image_dependence {
+                let cell = |estimate: Option<&_>| estimate.map_or(String::new(), number::difference);
+                table.row(vec![
+                    format!("true less {}", drop.control.name()),
+                    number::difference(&drop.overall),
+                    cell(drop.open.as_ref()),
+                    cell(drop.closed.as_ref()),
+                ]);
+            }
+            for baseline in &self.baselines {
+                let cell =
+                    |estimate: Option<&_>| estimate.map_or(String::new(), number::with_interval);
+                table.row(vec![
+                    format!("majority, {}", baseline.rule.name()),
+                    number::with_interval(&baseline.overall),
+                    cell(baseline.open.as_ref()),
+                    cell(baseline.closed.as_ref()),
+                ]);
+            }
+            table.write(out);
+        }
+        let shown =
+            self.condition(ImageCondition::True).or_else(|| self.conditions.first());
+        for (column, rows) in shown.into_iter().flat_map(|condition| &condition.by_label) {
+            out.push('\n');
+            let column = clean(column);
+            let mut table = Table::new(&[&column, "n", "exact match", "token F1", "token recall"]);
+            for row in rows {
+                let mut cells = vec![clean(&row.label)];
+                cells.extend(score_cells(&row.scores));
+                table.row(cells);
+            }
+            table.write(out);
+        }
+    }
+}
+
+fn score_cells(scores: &Scores) -> Vec<String> {
+    vec![
+        number::thousands(scores.n as u64),
+        number::with_interval(&scores.exact_match),
+        number::with_interval(&scores.token_f1),
+        number::with_interval(&scores.token_recall),
+    ]
+}
+
+impl Comparison {
+    /// A table for a terminal: both means, their paired difference with its interval, and the
+    /// p-value, by task and metric.
+    pub fn to_text(&self) -> String {
+        let (a, b) = (clean(&self.a), clean(&self.b));
+        let mut out = String::new();
+        for task in &self.tasks {
+            let _ = writeln!(
+                out,
+                "{} · {} items of {} groups · {} image",
+                task.task,
+                number::thousands(task.n as u64),
+                number::thousands(task.groups as u64),
+                self.condition.name()
+            );
+            let mut table = Table::new(&["", &a, &b, "difference", "p"]);
+            let rows: [(&str, &Difference); 3] = [
+                ("exact match", &task.exact_match),
+                ("token F1", &task.token_f1),
+                ("token recall", &task.token_recall),
+            ];
+            for (name, metric) in rows {
+                table.row(vec![
+                    name.to_owned(),
+                    number::percent(metric.a),
+                    number::percent(metric.b),
+                    number::difference(&metric.difference),
+                    number::p_value(metric.p_value),
+                ]);
+            }
+            table.write(&mut out);
+            let _ = writeln!(
+                out,
+                "  only {a} right: {}, only {b} right: {}\n",
+                task.only_a_right, task.only_b_right
+            );
+        }
+        for (name, ids) in [(&a, &self.only_in_a), (&b, &self.only_in_b)] {
+            if !ids.is_empty() {
+                let _ = writeln!(out, "left out: {} items that only {name} has", ids.len());
+            }
+        }
+        if !self.unscored.is_empty() {
+            let _ = writeln!(out, "not scored: {} items", self.unscored.len());
+        }
+        let _ = writeln!(
+            out,
+            "p: two-sided, {} random swaps within groups. {}",
+            number::thousands(self.permutations as u64),
+            definitions::interval(&self.bootstrap)
+        );
+        out
+    }
+}
+
+/// Control characters of a data set's labels must not reach a terminal.
+fn clean(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}

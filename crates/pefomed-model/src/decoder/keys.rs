@@ -1,0 +1,87 @@
+//! What the tensors of a decoder are called, and how their rotary layout differs.
+
+use crate::error::ModelError;
+use crate::weights::{Loader, rotary_pairs_to_halves};
+
+/// The names of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyStyle {
+    /// `model.layers.0.self_attn.q_proj.weight`; rotary pairs lie half a head apart.
+    HuggingFace,
+    /// `blk.0.attn_q.weight`; rotary pairs lie next to each other.
+    Gguf,
+}
+
+impl KeyStyle {
+    pub(crate) fn embedding(self) -> &'static str {
+        match self {
+            Self::HuggingFace => "model.embed_tokens.weight",
+            Self::Gguf => "token_embd.weight",
+        }
+    }
+
+    pub(crate) fn norm(self) -> &'static str {
+        match self {
+            Self::HuggingFace => "model.norm.weight",
+            Self::Gguf => "output_norm.weight",
+        }
+    }
+
+    pub(crate) fn head(self) -> &'static str {
+        match self {
+            Self::HuggingFace => "lm_head.weight",
+            Self::Gguf => "output.weight",
+        }
+    }
+
+    /// Name of a layer's tensor, given as Hugging Face calls it.
+    pub(crate) fn layer(self, layer: usize, name: &str) -> String {
+        match self {
+            Self::HuggingFace => format!("model.layers.{layer}.{name}.weight"),
+            Self::Gguf => {
+                let short = match name {
+                    "self_attn.q_proj" => "attn_q",
+                    "self_attn.k_proj" => "attn_k",
+                    "self_attn.v_proj" => "attn_v",
+                    "self_attn.o_proj" => "attn_output",
+                    "mlp.gate_proj" => "ffn_gate",
+                    "mlp.up_proj" => "ffn_up",
+                    "mlp.down_proj" => "ffn_down",
+                    "input_layernorm" => "attn_norm",
+                    _ => "ffn_norm",
+                };
+                format!("blk.{layer}.{short}.weight")
+            }
+        }
+    }
+
+    /// Takes a query or key projection in the half-split layout.
+    pub(crate) fn take_rotary(
+        self,
+        loader: &mut Loader<'_>,
+        name: &str,
+        shape: [usize; 2],
+        heads: usize,
+    ) -> Result<Vec<f32>, ModelError> {
+        let values = loader.take(name, &shape)?;
+        match self {
+            Self::HuggingFace => Ok(values),
+            Self::Gguf => {
+                rotary_pairs_to_halves(&values, shape[0], heads).ok_or_else(|| {
+                    ModelError::Unsupported {
+                        origin: loader.source().origin().to_owned(),
+                        what: format!("`{name}` of {} rows over {heads} heads", shape[0]),
+                    }
+                })
+            }
+        }
+    }
+
+    /// Tensors that a file may hold and that nothing is lost without.
+    pub(crate) fn ignorable(self, name: &str) -> bool {
+        match self {
+            Self::HuggingFace => name.ends_with("rotary_emb.inv_freq"),
+            Self::Gguf => name == "rope_freqs.weight",
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! The LLaMA decoder: RMSNorm, grouped-query attention with rotary embedding, SwiGLU
+//! (arXiv 2302.13971, 2307.09288).
+
+use burn::tensor::activation::silu;
+use burn::tensor::{Int, Tensor, TensorData};
+use pefomed_data::PackedBatch;
+use pefomed_data::pack::TreeSpan;
+use pefomed_kernels::attention::{TreeAttention, TreeRanges};
+use pefomed_kernels::dropout::Dropout;
+use pefomed_kernels::norm::rms_norm;
+use pefomed_kernels::rotary::Rotary;
+
+use super::KvCache;
+use super::keys::KeyStyle;
+use crate::adapter::{LoraAdapter, Site};
+use crate::config::LlamaConfig;
+use crate::error::ModelError;
+use crate::parameters::{Parameter, Placement, Trainable};
+use crate::weights::Loader;
+
+/// Tensors of one layer; projections are `[out, in]`.
+#[derive(Clone, Debug)]
+pub(super) struct LlamaLayer {
+    pub(super) input_norm: Tensor<1>,
+    pub(super) q: Tensor<2>,
+    pub(super) k: Tensor<2>,
+    pub(super) v: Tensor<2>,
+    pub(super) o: Tensor<2>,
+    pub(super) post_norm: Tensor<1>,
+    pub(super) gate: Tensor<2>,
+    pub(super) up: Tensor<2>,
+    pub(super) down: Tensor<2>,
+}
+
+/// A decoder with its frozen (or, for training a base, trainable) weights.
+#[derive(Clone, Debug)]
+pub struct LlamaDecoder {
+    config: LlamaConfig,
+    place: Placement,
+    pub(super) embedding: Tensor<2>,
+    pub(super) layers: Vec<LlamaLayer>,
+    pub(super) norm: Tensor<1>,
+    pub(super) head: Option<Tensor<2>>,
+}
+
+/// What a forward pass needs to know of a batch besides its embeddings.
+pub struct DecoderBatch {
+    rotary: Rotary,
+    attention: TreeAttention,
+    dropout: Option<Dropout>,
+}
+
+impl LlamaDecoder {
+    pub(super) fn from_parts(
+        config: LlamaConfig,
+        place: Placement,
+        embedding: Tensor<2>,
+        layers: Vec<LlamaLayer>,
+        norm: Tensor<1>,
+        head: Option<Tensor<2>>,
+    ) -> Self {
+        Self { config, place, embedding, layers, norm, head }
+    }
+
+    /// Takes the weights under Hugging Face names.
+    ///
+    /// # Errors
+    /// As [`Loader::take`]; left-over tensors are for the caller's [`Loader::finish`].
+    pub fn from_hugging_face(
+        config: LlamaConfig,
+        loader: &mut Loader<'_>,
+        place: &Placement,
+    ) -> Result<Self, ModelError> {
+        Self::take(config, loader, place, KeyStyle::HuggingFace)
+    }
+
+    /// Takes the weights under GGUF names; query and key rows are reordered to the half-split
+    /// rotary layout.
+    ///
+    /// # Errors
+    /// As [`Loader::take`].
+    pub fn from_gguf(
+        config: LlamaConfig,
+        loader: &mut Loader<'_>,
+        place: &Placement,
+    ) -> Result<Self, ModelError> {
+        Self::take(config, loader, place, KeyStyle::Gguf)
+    }
+
+    /// Whether a left-over tensor of a decoder's file may be ignored.
+    pub fn ignorable(name: &str) -> bool {
+        KeyStyle::HuggingFace.ignorable(name) || KeyStyle::Gguf.ignorable(name)
+    }
+
+    fn take(
+        config: LlamaConfig,
+        loader: &mut Loader<'_>,
+        place: &Placement,
+        style: KeyStyle,
+    ) -> Result<Self, ModelError> {
+        let (c, m, vocabulary) = (config.hidden_size, config.intermediate_size, config.vocab_size);
+        let (heads, key_heads) = (config.num_attention_heads, config.key_heads());
+        let (q, kv) = (heads * config.head_dim(), key_heads * config.head_dim());
+        let mut layers = Vec::with_capacity(config.num_hidden_layers);
+        for layer in 0..config.num_hidden_layers {
+            let name = |tensor: &str| style.layer(layer, tensor);
+            let query = style.take_rotary(loader, &name("self_attn.q_proj"), [q, c], heads)?;
+            let key = style.take_rotary(loader, &name("self_attn.k_proj"), [kv, c], key_heads)?;
+            let mut matrix = |tensor: &str, shape: [usize; 2]| -> Result<Tensor<2>, ModelError> {
+                Ok(place.tensor(loader.take(&name(tensor), &shape)?, shape))
+            };
+            let (v, o) = (matrix("self_attn.v_proj", [kv, c])?, matrix("self_attn.o_proj", [c, q])?);
+            let (gate, up) = (matrix("mlp.gate_proj", [m, c])?, matrix("mlp.up_proj", [m, c])?);
+            let down = matrix("mlp.down_proj", [c, m])?;
+            let mut vector = |tensor: &str| -> Result<Tensor<1>, ModelError> {
+                Ok(place.tensor(loader.take(&name(tensor), &[c])?, [c]))
+            };
+            layers.push(LlamaLayer {
+                input_norm: vector("input_layernorm")?,
+                q: place.tensor(query, [q, c]),
+                k: place.tensor(key, [kv, c]),
+                v,
+                o,
+                post_norm: vector("post_attention_layernorm")?,
+                gate,
+                up,
+                down,
+            });
+        }
+        let table = [vocabulary, c];
+        let embedding = place.tensor(loader.take(style.embedding(), &table)?, table);
+        // A file may repeat a tied head; it is taken so that it is not reported as left over.
+        let head = if config.tie_word_embeddings {
+            if loader.has(style.head()) {
+                loader.take(style.head(), &table)?;
+            }
+            None
+        } else {
+            Some(place.tensor(loader.take(style.head(), &table)?, table))
+        };
+        let norm = place.tensor(loader.take(style.norm(), &[c])?, [c]);
+        Ok(Self { config, place: place.clone(), embedding, layers, norm, head })
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &LlamaConfig {
+        &self.config
+    }
+
+    /// Where the weights live.
+    pub fn place(&self) -> &Placement {
+        &self.place
+    }
+
+    /// Rows of the embedding table, `[T, C]`, for token ids below the vocabulary size.
+    pub fn embed(&self, tokens: &[u32]) -> Tensor<2> {
+        let ids: Vec<i64> = tokens.iter().map(|&token| i64::from(token)).collect();
+        let data = TensorData::new(ids, [tokens.len()]);
+        let ids = Tensor::<1, Int>::from_data(data, &self.place.device);
+        self.embedding.clone().select(0, ids)
+    }
+
+    /// Prepares what all layers need to know of a packed batch.
+    pub fn batch(&self, batch: &PackedBatch, dropout: Option<Dropout>) -> DecoderBatch {
+        let ranges: Vec<TreeRanges> = batch.trees.iter().map(ranges).collect();
+        DecoderBatch {
+            rotary: self.rotary(&batch.positions),
+            attention: TreeAttention::new(&ranges, &self.place.device),
+            dropout,
+        }
+    }
+
+    pub(super) fn rotary(&self, positions: &[u32]) -> Rotary {
+        let (dim, base) = (self.config.head_dim(), self.config.rope_base());
+        Rotary::new(positions, dim, base, &self.place.device, self.place.dtype)
+    }
+
+    /// Hidden states after the last norm, `[T, C]`, of embedded positions `[T, C]`. A cache takes
+    /// the keys and values of every layer.
+    pub fn forward(
+        &self,
+        embedded: Tensor<2>,
+        batch: &DecoderBatch,
+        adapter: Option<&LoraAdapter>,
+        mut cache: Option<&mut KvCache>,
+    ) -> Tensor<2> {
+        let dropout = batch.dropout.as_ref();
+        let mut x = embedded;
+        for index in 0..self.layers.len() {
+            let (q, k, v) = self.project(index, x.clone(), &batch.rotary, adapter, dropout);
+            if let Some(cache) = &mut cache {
+                cache.push(k.clone(), v.clone());
+            }
+            let mixed = batch.attention.forward(q, k, v);
+            x = self.finish_layer(index, x, mixed, adapter, dropout);
+        }
+        rms_norm(x, self.norm.clone(), self.config.rms_norm_eps)
+    }
+
+    /// One step of decoding for the rows of `cache`: hidden states `[B, C]` after the last norm for
+    /// embedded tokens `[B, C]`.
+    pub(crate) fn decode(
+        &self,
+        embedded: Tensor<2>,
+        cache: &mut crate::generate::DecodeCache,
+        adapter: Option<&LoraAdapter>,
+    ) -> Tensor<2> {
+        let rotary = self.rotary(&cache.next_positions());
+        cache.begin_step();
+        let mut x = embedded;
+        for index in 0..self.layers.len() {
+            let (q, k, v) = self.project(index, x.clone(), &rotary, adapter, None);
+            let mixed = cache.attend(index, q, k, v);
+            x = self.finish_layer(index, x, mixed, adapter, None);
+        }
+        rms_norm(x, self.norm.clone(), self.config.rms_norm_eps)
+    }
+
+    /// Queries `[T, H, D]`, keys and values `[T, K, D]` of a layer, turned to their positions.
+    fn project(
+        &self,
+        index: usize,
+        x: Tensor<2>,
+        rotary: &Rotary,
+        adapter: Option<&LoraAdapter>,
+        dropout: Option<&Dropout>,
+    ) -> (Tensor<3>, Tensor<3>, Tensor<3>) {
+        let layer = &self.layers[index];
+        let [length, _] = x.dims();
+        let (heads, key_heads) = (self.config.num_attention_heads, self.config.key_heads());
+        let dim = self.config.head_dim();
+        let normed = rms_norm(x, layer.input_norm.clone(), self.config.rms_norm_eps);
+        let linear = |site, weight: &Tensor<2>| {
+            adapted(normed.clone(), weight, index, site, adapter, dropout)
+        };
+        let q = linear(Site::Q, &layer.q).reshape([length, heads, dim]);
+        let k = linear(Site::K, &layer.k).reshape([length, key_heads, dim]);
+        let v = linear(Site::V, &layer.v).reshape([length, key_heads, dim]);
+        (rotary.apply(q), rotary.apply(k), v)
+    }
+
+    /// Output projection, feed-forward network and both residuals of a layer.
+    fn finish_layer(
+        &self,
+        index: usize,
+        x: Tensor<2>,
+        mixed: Tensor<2>,
+        adapter: Option<&LoraAdapter>,
+        dropout: Option<&Dropout>,
+    ) -> Tensor<2> {
+        let layer = &self.layers[index];
+        let linear = |x: Tensor<2>, site, weight: &Tensor<2>| {
+            adapted(x, weight, index, site, adapter, dropout)
+        };
+        let x = x + linear(mixed, Site::O, &layer.o);
+        let normed = rms_norm(x.clone(), layer.post_norm.clone(), self.config.rms_norm_eps);
+        let gate = silu(linear(normed.clone(), Site::Gate, &layer.gate));
+        let up = linear(normed, Site::Up, &layer.up);
+        x + linear(gate * up, Site::Down, &layer.down)
+    }
+
+    /// The head, `[V, C]`.
+    pub fn head(&self) -> Tensor<2> {
+        self.head.clone().unwrap_or_else(|| self.embedding.clone())
+    }
+
+    /// Logits `[T, V]` of hidden states `[T, C]`.
+    pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
+        hidden.matmul(self.head().transpose())
+    }
+}
+
+/// `x · weightᵀ`, and the adapter's share if it has one at this site.
+fn adapted(
+    x: Tensor<2>,
+    weight: &Tensor<2>,
+    layer: usize,
+    site: Site,
+    adapter: Option<&LoraAdapter>,
+    dropout: Option<&Dropout>,
+) -> Tensor<2> {
+    let base = x.clone().matmul(weight.clone().transpose());
+    match adapter {
+        Some(adapter) => adapter.apply(base, x, layer, site, dropout),
+        None => base,
+    }
+}
+
+fn ranges(tree: &TreeSpan) -> TreeRanges {
+    TreeRanges {
+        root: tree.root.clone(),
+        branches: tree.branches.iter().map(|branch| branch.range.clone()).collect(),
+    }
+}
+
+impl Trainable for LlamaDecoder {
+    fn parameters(&mut self) -> Vec<(String, Parameter<'_>)> {
+        let style = KeyStyle::HuggingFace;
+        let mut all = vec![(style.embedding().to_owned(), Parameter::Matrix(&mut self.embedding))];
+        for (index, layer) in self.layers.iter_mut().enumerate() {
+            let mut matrix = |name: &str, tensor| {
+                all.push((style.layer(index, name), Parameter::Matrix(tensor)));
+            };
+            matrix("self_attn.q_proj", &mut layer.q);
+            matrix("self_attn.k_proj", &mut layer.k);
+            matrix("self_attn.v_proj", &mut layer.v);
+            matrix("self_attn.o_proj", &mut layer.o);
+            matrix("mlp.gate_proj", &mut layer.gate);
+            matrix("mlp.up_proj", &mut layer.up);
+            matrix("mlp.down_proj", &mut layer.down);
+            let mut vector = |name: &str, tensor| {
+                all.push((style.layer(index, name), Parameter::Vector(tensor)));
+            };
+            vector("input_layernorm", &mut layer.input_norm);
+            vector("post_attention_layernorm", &mut layer.post_norm);
+        }
+        all.push((style.norm().to_owned(), Parameter::Vector(&mut self.norm)));
+        if let Some(head) = &mut self.head {
+            all.push((style.head().to_owned(), Parameter::Matrix(head)));
+        }
+        all
+    }
+}

@@ -1,0 +1,9 @@
+//! Decoders: from embedded positions to hidden states, with adapters on their projections.
+
+mod cache;
+mod initialise;
+mod keys;
+mod llama;
+
+pub use cache::KvCache;
+pub use llama::{DecoderBatch, LlamaDecoder};

@@ -1,0 +1,92 @@
+//! Weight files in and out, before any tensor framework sees them.
+//!
+//! A file is a [`TensorSource`]: names, shapes and values, widened to `f32` on request. Everything
+//! above it (key maps, models, the packing of frozen weights) is written once for all formats.
+//! A model takes its tensors through a [`Loader`], which remembers what was taken, so that a key
+//! that is missing, misshapen or left over is an error that names it. Weights that go unnoticed
+//! into nowhere are the costliest mistake in this field: training runs, and measures noise.
+//!
+//! Files come from strangers. Readers allocate nothing that the size of the file does not justify,
+//! check every offset and product, and report what is wrong with which tensor.
+
+mod gguf;
+mod gguf_fault;
+mod gguf_layout;
+mod gguf_metadata;
+mod gguf_quants;
+mod loader;
+mod safetensors;
+mod safetensors_writer;
+mod stored_type;
+
+use std::path::Path;
+
+pub use self::gguf::{GgufFile, rotary_pairs_to_halves};
+pub use self::gguf_fault::GgufFault;
+pub use self::loader::Loader;
+pub use self::safetensors::SafetensorsFile;
+pub use self::safetensors_writer::{TensorValues, write_safetensors};
+pub use self::stored_type::StoredType;
+use crate::error::ModelError;
+
+/// Named tensors, wherever they are stored.
+pub trait TensorSource: Send + Sync {
+    /// All names, in alphabetical order.
+    fn names(&self) -> Vec<&str>;
+
+    /// Shape, row-major with the outermost dimension first, as PyTorch prints it; none when there
+    /// is no such tensor.
+    fn shape(&self, name: &str) -> Option<&[usize]>;
+
+    /// How the values are stored; none when there is no such tensor.
+    fn dtype(&self, name: &str) -> Option<StoredType>;
+
+    /// All values in row-major order, widened or dequantized to `f32`.
+    ///
+    /// # Errors
+    /// [`ModelError::TensorMissing`], or [`ModelError::TensorType`] for integers and other types
+    /// that hold no real numbers.
+    fn read_f32(&self, name: &str) -> Result<Vec<f32>, ModelError>;
+
+    /// The file or folder, for messages.
+    fn origin(&self) -> &str;
+
+    /// A digest of all bytes of the file (for shards: of all files, in the order of their names),
+    /// as [`pefomed_data::files::digest`] computes it. It does not depend on where the file lies,
+    /// or on whether it is embedded. Reads everything: seconds for gigabytes.
+    fn digest(&self) -> String;
+}
+
+/// Opens weights of any known format: a folder in Hugging Face layout, a `.safetensors` file, or a
+/// GGUF file, which is told by its first bytes and not by its name.
+///
+/// # Errors
+/// As [`SafetensorsFile::open`] and [`GgufFile::open`].
+pub fn open(path: &Path) -> Result<Box<dyn TensorSource>, ModelError> {
+    if path.is_dir() {
+        return Ok(Box::new(SafetensorsFile::open(path)?));
+    }
+    let file = map(path)?;
+    let origin = path.display().to_string();
+    if file.as_bytes().starts_with(gguf_layout::MAGIC) {
+        Ok(Box::new(GgufFile::from_mapped(origin, file)?))
+    } else {
+        Ok(Box::new(SafetensorsFile::from_mapped(origin, file)?))
+    }
+}
+
+fn map(path: &Path) -> Result<pefomed_kernels::mapped::MappedFile, ModelError> {
+    pefomed_kernels::mapped::MappedFile::open(path).map_err(|source| ModelError::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// The error for a name that a source does not hold, with the names that resemble it most.
+fn missing(source: &dyn TensorSource, name: &str) -> ModelError {
+    ModelError::TensorMissing {
+        origin: source.origin().to_owned(),
+        name: name.to_owned(),
+        nearest: loader::nearest(name, &source.names()),
+    }
+}

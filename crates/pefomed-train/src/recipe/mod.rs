@@ -1,0 +1,318 @@
+//! A recipe: everything that decides how a training goes, in one TOML file.
+//!
+//! A run is only as repeatable as its settings are complete, so every value has one place, every
+//! default is written out when the recipe is saved beside its results ([`Recipe::to_toml`]), and
+//! nothing is read from the environment. A key that nothing reads is an error with its line and the
+//! nearest key there is: a mistyped `learning_rate` that silently left the default in force would
+//! cost a night.
+//!
+//! Paths are relative to the recipe's own folder and absolute once read; `key=value` on the command
+//! line changes single values (`stage.alignment.steps=10`).
+
+mod overrides;
+mod schema;
+mod source;
+mod stage;
+mod validate;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use pefomed_data::formats::Format;
+use pefomed_data::prompt::Template;
+use pefomed_data::split::SplitRule;
+use pefomed_data::{ImageCondition, Split, files};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use toml::de::DeTable;
+
+use crate::TrainError;
+
+pub use source::ModelSource;
+pub use stage::{Length, Stage};
+
+/// A whole recipe, with every default filled in and every path absolute.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// A name for people: the heading of the report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Decides the order of the questions, the first adapter weights and dropout.
+    #[serde(default)]
+    pub seed: u64,
+    /// The run folder when the command line names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<PathBuf>,
+    /// The frozen parts and how they are joined.
+    pub model: Model,
+    /// What is trained inside the decoder.
+    #[serde(default)]
+    pub adapter: Adapter,
+    /// Data sets by the names that stages and evaluation call them.
+    #[serde(default)]
+    pub data: BTreeMap<String, DataSet>,
+    /// The stages in their order; each starts from what the one before it has learned.
+    #[serde(default, rename = "stage")]
+    pub stages: Vec<Stage>,
+    /// What is predicted and scored in the end, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<Evaluation>,
+}
+
+/// `[model]`: the frozen vision encoder and decoder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// The vision encoder: a folder in Hugging Face layout, or one of the other origins.
+    pub vision: ModelSource,
+    /// The decoder: a `.gguf` file, a folder in Hugging Face layout, or one of the other origins.
+    pub decoder: ModelSource,
+    /// `tokenizer.json`, when it does not lie with the decoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<PathBuf>,
+    /// The turns around an instruction.
+    #[serde(default)]
+    pub template: Template,
+    /// Side of the square image the encoder sees, in pixels; PeFoMed's 448 when not given.
+    #[serde(default = "Model::default_image_size")]
+    pub image_size: u32,
+    /// Adjacent visual tokens joined into one before the projector; PeFoMed's 4 when not given.
+    #[serde(default = "Model::default_merge")]
+    pub merge: usize,
+}
+
+impl Model {
+    fn default_image_size() -> u32 {
+        448
+    }
+
+    fn default_merge() -> usize {
+        4
+    }
+}
+
+/// `[adapter]`: what is trained inside the decoder. The default is PeFoMed's LoRA.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Adapter {
+    /// The method.
+    pub kind: AdapterKind,
+    /// Rows of A and columns of B.
+    pub rank: usize,
+    /// The update is scaled by `alpha / rank`.
+    pub alpha: f64,
+    /// Probability that an input of A is dropped in training, 0 or more and below 1.
+    pub dropout: f64,
+    /// Names of the linear layers of the decoder that get one, such as `q_proj`.
+    pub targets: Vec<String>,
+}
+
+impl Default for Adapter {
+    fn default() -> Self {
+        Self {
+            kind: AdapterKind::Lora,
+            rank: 64,
+            alpha: 16.0,
+            dropout: 0.05,
+            targets: vec!["q_proj".to_owned(), "v_proj".to_owned()],
+        }
+    }
+}
+
+/// A method of parameter-efficient fine-tuning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AdapterKind {
+    /// Low-rank adaptation (Hu et al. 2021): W·x + (alpha/rank)·B·A·x.
+    #[default]
+    Lora,
+}
+
+/// `[data.NAME]`: one data set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataSet {
+    /// Its layout.
+    pub format: Format,
+    /// The file, or for some layouts the folder.
+    pub path: PathBuf,
+    /// The folder image names are relative to; each layout has its own default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<PathBuf>,
+    /// What decides which examples are for training: `"published"`, or a table with a `rule`.
+    #[serde(default, deserialize_with = "read_split", serialize_with = "write_split")]
+    pub split: SplitRule,
+}
+
+/// `[evaluation]`: what is predicted after training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluation {
+    /// Name of the data set.
+    pub data: String,
+    /// The split to predict.
+    #[serde(default = "Evaluation::default_split")]
+    pub split: Split,
+    /// Generation ends after so many tokens when the model writes no end token before.
+    #[serde(default = "Evaluation::default_max_new_tokens")]
+    pub max_new_tokens: usize,
+    /// Branches decoded at a time: memory, not the result.
+    #[serde(default = "Evaluation::default_rows")]
+    pub rows: usize,
+    /// Controls to predict beside the true images: `blank`, `shuffled`.
+    #[serde(default)]
+    pub controls: Vec<ImageCondition>,
+}
+
+impl Evaluation {
+    fn default_split() -> Split {
+        Split::Test
+    }
+
+    fn default_max_new_tokens() -> usize {
+        32
+    }
+
+    fn default_rows() -> usize {
+        16
+    }
+}
+
+impl Recipe {
+    /// Reads a recipe file and applies `key=value` overrides to it, in their order; a later one
+    /// wins. Relative paths in the file start at its folder, relative paths in an override at the
+    /// working directory.
+    ///
+    /// # Errors
+    /// [`TrainError::Data`] when the file cannot be read; those of [`parse`](Self::parse).
+    pub fn read(path: &Path, overrides: &[String]) -> Result<Self, TrainError> {
+        let text = files::read_text(path)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::parse(&text, &path.display().to_string(), folder, overrides)
+    }
+
+    /// Reads a recipe from a text, such as the one inside the program; relative paths start at
+    /// `base_dir`.
+    ///
+    /// # Errors
+    /// Those of [`parse`](Self::parse).
+    pub fn from_str(text: &str, base_dir: &Path) -> Result<Self, TrainError> {
+        Self::parse(text, "recipe", base_dir, &[])
+    }
+
+    /// What [`read`](Self::read) does once it has the text; `origin` is the name that errors give
+    /// the text.
+    ///
+    /// # Errors
+    /// [`TrainError::RecipeSyntax`], [`TrainError::UnknownKey`] and [`TrainError::RecipeValue`]
+    /// with the line; [`TrainError::Override`] with the argument.
+    pub fn parse(
+        text: &str,
+        origin: &str,
+        base_dir: &Path,
+        overrides: &[String],
+    ) -> Result<Self, TrainError> {
+        let syntax = |error: toml::de::Error| TrainError::RecipeSyntax {
+            origin: origin.to_owned(),
+            line: error.span().map(|span| schema::line_of(text, span.start)),
+            problem: error.message().to_owned(),
+        };
+        let document = DeTable::parse(text).map_err(syntax)?;
+        if let Some(unknown) = schema::unknown_key(document.get_ref()) {
+            return Err(TrainError::UnknownKey {
+                origin: origin.to_owned(),
+                key: unknown.key,
+                table: unknown.table,
+                line: schema::line_of(text, unknown.span.start),
+                hint: unknown.hint,
+            });
+        }
+        let mut value = toml::Value::Table(toml::from_str(text).map_err(syntax)?);
+        schema::resolve_paths(&mut value, &schema::RECIPE, &absolute(base_dir));
+        let here = absolute(Path::new(""));
+        let changed = overrides
+            .iter()
+            .map(|assignment| overrides::apply(&mut value, assignment, &here))
+            .collect::<Result<Vec<String>, TrainError>>()?;
+        let recipe = Self::deserialize(value).map_err(|error| TrainError::RecipeValue {
+            origin: origin.to_owned(),
+            line: line_of_type_error(text, &error),
+            problem: one_line(&error),
+        })?;
+        recipe.validate().map_err(|complaint| TrainError::RecipeValue {
+            origin: origin.to_owned(),
+            line: complaint.line(text, document.get_ref(), &changed),
+            problem: complaint.problem,
+        })?;
+        Ok(recipe)
+    }
+
+    /// The recipe as TOML, every default written out: reading it back gives the same recipe.
+    ///
+    /// # Errors
+    /// [`TrainError::RecipeWrite`] for a value TOML cannot hold: a seed of 2⁶³ or more, or a path
+    /// that is not UTF-8.
+    pub fn to_toml(&self) -> Result<String, TrainError> {
+        toml::to_string(self)
+            .map_err(|error| TrainError::RecipeWrite { problem: error.to_string() })
+    }
+}
+
+/// The folder from the root of the file system, without asking whether it exists.
+fn absolute(folder: &Path) -> Cow<'_, Path> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    std::path::absolute(folder).map_or(Cow::Borrowed(folder), Cow::Owned)
+}
+
+/// Values lose their place in the text when overrides are merged in. An error that the text alone
+/// gives as well is the text's, and has a line.
+fn line_of_type_error(text: &str, error: &toml::de::Error) -> Option<usize> {
+    let own = toml::from_str::<Recipe>(text).err()?;
+    let span = own.span().filter(|_| own.message() == error.message())?;
+    Some(schema::line_of(text, span.start))
+}
+
+/// The parser writes the key on a line of its own.
+fn one_line(error: &toml::de::Error) -> String {
+    error.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ").trim().to_owned()
+}
+
+/// `"published"`, or a table with a `rule`.
+fn read_split<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SplitRule, D::Error> {
+    struct Either;
+
+    impl<'de> Visitor<'de> for Either {
+        type Value = SplitRule;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("\"published\", or a table such as { rule = \"group-hash\", … }")
+        }
+
+        fn visit_str<E: de::Error>(self, word: &str) -> Result<SplitRule, E> {
+            match word {
+                "published" => Ok(SplitRule::Published),
+                _ => Err(E::invalid_value(de::Unexpected::Str(word), &self)),
+            }
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SplitRule, A::Error> {
+            SplitRule::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+
+    deserializer.deserialize_any(Either)
+}
+
+fn write_split<S: Serializer>(split: &SplitRule, serializer: S) -> Result<S::Ok, S::Error> {
+    match split {
+        SplitRule::Published => serializer.serialize_str("published"),
+        rule @ SplitRule::GroupHash { .. } => rule.serialize(serializer),
+    }
+}

@@ -1,0 +1,235 @@
+//! One stage of a recipe: its data, how long it lasts, and how the optimizer is driven.
+
+use serde::{Deserialize, Serialize};
+
+use crate::adamw::AdamW;
+use crate::schedule::Schedule;
+
+/// How long a stage lasts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Length {
+    /// Passes over the data; fractions of a pass are allowed.
+    Epochs(f64),
+    /// Optimizer steps.
+    Steps(usize),
+}
+
+/// `[[stage]]`, with the defaults filled in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
+pub struct Stage {
+    /// Letters, digits, `-` and `_`; names the stage's folder and its lines in the log.
+    pub name: String,
+    /// Names of the data sets whose training examples it reads.
+    pub data: Vec<String>,
+    /// How long it lasts.
+    pub length: Length,
+    /// Questions of one optimizer step: part of the objective.
+    pub batch: usize,
+    /// Positions of one micro-batch at most: memory, not the objective.
+    pub token_budget: usize,
+    /// Questions about one image that are answered in one tree at most.
+    pub max_questions_per_tree: usize,
+    /// Whether questions about one image share it.
+    pub share_images: bool,
+    /// Peak of the schedule.
+    pub learning_rate: f64,
+    /// Where the cosine ends; a tenth of the peak when not given.
+    pub final_learning_rate: f64,
+    /// Where the warm-up starts; a hundredth of the peak when not given.
+    pub warmup_learning_rate: f64,
+    /// Steps of the warm-up.
+    pub warmup_steps: usize,
+    /// Decoupled weight decay, applied to matrices only.
+    pub weight_decay: f64,
+    /// Decay of the gradient's running mean.
+    pub beta1: f64,
+    /// Decay of the squared gradient's running mean.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Whether the projector learns.
+    pub train_projector: bool,
+    /// Whether the adapter learns.
+    pub train_adapter: bool,
+    /// Steps between checkpoints; 0 for one at the end of the stage only.
+    pub checkpoint_every: usize,
+}
+
+impl Stage {
+    /// Optimizer steps for so many training questions, at least one. A pass has
+    /// ⌈questions / batch⌉ steps; a fraction of passes is rounded to the nearest step.
+    pub fn steps(&self, questions: usize) -> usize {
+        match self.length {
+            Length::Steps(steps) => steps,
+            Length::Epochs(epochs) => {
+                let pass = questions.div_ceil(self.batch.max(1));
+                ((epochs * pass as f64).round() as usize).max(1)
+            }
+        }
+    }
+
+    /// The learning rate over `steps` optimizer steps.
+    pub fn schedule(&self, steps: usize) -> Schedule {
+        Schedule {
+            peak: self.learning_rate,
+            last: self.final_learning_rate,
+            first: self.warmup_learning_rate,
+            warmup_steps: self.warmup_steps,
+            steps,
+        }
+    }
+
+    /// The optimizer.
+    pub fn adamw(&self) -> AdamW {
+        AdamW {
+            beta1: self.beta1,
+            beta2: self.beta2,
+            epsilon: self.epsilon,
+            weight_decay: self.weight_decay,
+        }
+    }
+}
+
+/// The table as a recipe writes it: two ways to give the length, and defaults that depend on
+/// other keys.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    name: String,
+    data: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    epochs: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    steps: Option<usize>,
+    #[serde(default = "default_batch")]
+    batch: usize,
+    #[serde(default = "default_token_budget")]
+    token_budget: usize,
+    max_questions_per_tree: Option<usize>,
+    #[serde(default = "default_true")]
+    share_images: bool,
+    learning_rate: f64,
+    final_learning_rate: Option<f64>,
+    warmup_learning_rate: Option<f64>,
+    #[serde(default)]
+    warmup_steps: usize,
+    #[serde(default = "default_weight_decay")]
+    weight_decay: f64,
+    #[serde(default = "default_beta1")]
+    beta1: f64,
+    #[serde(default = "default_beta2")]
+    beta2: f64,
+    #[serde(default = "default_epsilon")]
+    epsilon: f64,
+    #[serde(default = "default_true")]
+    train_projector: bool,
+    #[serde(default = "default_true")]
+    train_adapter: bool,
+    #[serde(default = "default_checkpoint_every")]
+    checkpoint_every: usize,
+}
+
+fn default_batch() -> usize {
+    8
+}
+
+fn default_token_budget() -> usize {
+    2048
+}
+
+fn default_checkpoint_every() -> usize {
+    200
+}
+
+fn default_true() -> bool {
+    true
+}
+
+fn default_weight_decay() -> f64 {
+    0.05
+}
+
+fn default_beta1() -> f64 {
+    0.9
+}
+
+fn default_beta2() -> f64 {
+    0.999
+}
+
+fn default_epsilon() -> f64 {
+    1e-8
+}
+
+impl TryFrom<Written> for Stage {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, Self::Error> {
+        let length = match (written.epochs, written.steps) {
+            (Some(epochs), None) => Length::Epochs(epochs),
+            (None, Some(steps)) => Length::Steps(steps),
+            (given, _) => {
+                let problem = if given.is_some() { "both are given" } else { "neither is given" };
+                return Err(format!(
+                    "[[stage]] `{}` needs exactly one of `epochs` and `steps`: {problem}",
+                    written.name
+                ));
+            }
+        };
+        Ok(Self {
+            name: written.name,
+            data: written.data,
+            length,
+            batch: written.batch,
+            token_budget: written.token_budget,
+            max_questions_per_tree: written.max_questions_per_tree.unwrap_or(written.batch),
+            share_images: written.share_images,
+            learning_rate: written.learning_rate,
+            final_learning_rate: written
+                .final_learning_rate
+                .unwrap_or(written.learning_rate / 10.0),
+            warmup_learning_rate: written
+                .warmup_learning_rate
+                .unwrap_or(written.learning_rate / 100.0),
+            warmup_steps: written.warmup_steps,
+            weight_decay: written.weight_decay,
+            beta1: written.beta1,
+            beta2: written.beta2,
+            epsilon: written.epsilon,
+            train_projector: written.train_projector,
+            train_adapter: written.train_adapter,
+            checkpoint_every: written.checkpoint_every,
+        })
+    }
+}
+
+impl From<Stage> for Written {
+    fn from(stage: Stage) -> Self {
+        let (epochs, steps) = match stage.length {
+            Length::Epochs(epochs) => (Some(epochs), None),
+            Length::Steps(steps) => (None, Some(steps)),
+        };
+        Self {
+            name: stage.name,
+            data: stage.data,
+            epochs,
+            steps,
+            batch: stage.batch,
+            token_budget: stage.token_budget,
+            max_questions_per_tree: Some(stage.max_questions_per_tree),
+            share_images: stage.share_images,
+            learning_rate: stage.learning_rate,
+            final_learning_rate: Some(stage.final_learning_rate),
+            warmup_learning_rate: Some(stage.warmup_learning_rate),
+            warmup_steps: stage.warmup_steps,
+            weight_decay: stage.weight_decay,
+            beta1: stage.beta1,
+            beta2: stage.beta2,
+            epsilon: stage.epsilon,
+            train_projector: stage.train_projector,
+            train_adapter: stage.train_adapter,
+            checkpoint_every: stage.checkpoint_every,
+        }
+    }
+}

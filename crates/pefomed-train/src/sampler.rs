@@ -1,0 +1,230 @@
+//! The order in which questions are learned from: random, complete, and known in advance.
+//!
+//! Questions about the same image stand in one tree, so that the image's tokens pass the decoder
+//! once for all of them. One pass shuffles the questions of each image, cuts them into trees,
+//! shuffles the trees, and deals them out into steps of exactly `batch` questions; only the last
+//! step of a pass may have fewer. A tree that does not fit into the rest of a step is split at the
+//! boundary: its image is then read twice, but a step always weighs the same number of questions.
+//!
+//! A pass is a function of (seed, number of the pass) alone, so a resumed run works out where it
+//! stood instead of storing it. The shuffle is written out here, over ChaCha8's stream, so that no
+//! new version of a library deals the questions differently under an old checkpoint.
+
+use std::collections::BTreeMap;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+/// The questions of one optimizer step.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// Indices of the questions of each tree; all questions of a tree are of one group.
+    pub trees: Vec<Vec<usize>>,
+}
+
+impl Step {
+    /// How many questions the step has.
+    pub fn questions(&self) -> usize {
+        self.trees.iter().map(Vec::len).sum()
+    }
+}
+
+/// Deals questions into steps.
+#[derive(Clone, Debug)]
+pub struct Sampler {
+    /// Questions of each group, in the order of the data.
+    groups: Vec<Vec<usize>>,
+    questions: usize,
+    seed: u64,
+    batch: usize,
+    tree: usize,
+    cached: Option<(u64, Vec<Step>)>,
+}
+
+impl Sampler {
+    /// A sampler over questions given by their groups: `groups[i]` is a number that question `i`
+    /// has in common with the questions about the same images. `batch` questions make a step, at
+    /// most `max_questions_per_tree` a tree, or one when images are not shared; 0 counts as 1.
+    pub fn new(
+        groups: &[usize],
+        seed: u64,
+        batch: usize,
+        max_questions_per_tree: usize,
+        share: bool,
+    ) -> Self {
+        let mut by_group: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (question, group) in groups.iter().enumerate() {
+            by_group.entry(*group).or_default().push(question);
+        }
+        Self {
+            groups: by_group.into_values().collect(),
+            questions: groups.len(),
+            seed,
+            batch: batch.max(1),
+            tree: if share { max_questions_per_tree.max(1) } else { 1 },
+            cached: None,
+        }
+    }
+
+    /// Steps of one pass: ⌈questions / batch⌉.
+    pub fn steps_per_pass(&self) -> usize {
+        self.questions.div_ceil(self.batch)
+    }
+
+    /// All steps of one pass; every question occurs in exactly one of them.
+    pub fn pass(&self, epoch: u64) -> Vec<Step> {
+        let mut random = self.random(epoch);
+        let mut trees = Vec::new();
+        for group in &self.groups {
+            let mut group = group.clone();
+            shuffle(&mut group, &mut random);
+            trees.extend(group.chunks(self.tree).map(<[usize]>::to_vec));
+        }
+        shuffle(&mut trees, &mut random);
+
+        let mut steps = Vec::with_capacity(self.steps_per_pass());
+        let mut step = Step::default();
+        let mut room = self.batch;
+        for tree in trees {
+            let mut rest = tree.as_slice();
+            while !rest.is_empty() {
+                let (fits, later) = rest.split_at(rest.len().min(room));
+                step.trees.push(fits.to_vec());
+                room -= fits.len();
+                rest = later;
+                if room == 0 {
+                    steps.push(std::mem::take(&mut step));
+                    room = self.batch;
+                }
+            }
+        }
+        if !step.trees.is_empty() {
+            steps.push(step);
+        }
+        steps
+    }
+
+    /// One step of an endless row of passes, counted from 0; none without questions. The pass it
+    /// belongs to is kept, so going through the steps in order deals each pass once.
+    pub fn step(&mut self, step: usize) -> Option<&Step> {
+        let per_pass = self.steps_per_pass();
+        if per_pass == 0 {
+            return None;
+        }
+        let epoch = (step / per_pass) as u64;
+        if self.cached.as_ref().is_none_or(|(cached, _)| *cached != epoch) {
+            self.cached = Some((epoch, self.pass(epoch)));
+        }
+        self.cached.as_ref()?.1.get(step % per_pass)
+    }
+
+    /// ChaCha8 under the key (seed, pass, name of the use), so that no other random draw of a run
+    /// with the same seed is the same stream.
+    fn random(&self, epoch: u64) -> ChaCha8Rng {
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&self.seed.to_le_bytes());
+        key[8..16].copy_from_slice(&epoch.to_le_bytes());
+        key[16..].copy_from_slice(b"question-sampler");
+        ChaCha8Rng::from_seed(key)
+    }
+}
+
+/// Fisher and Yates's shuffle, from the end. An index below n is the high word of n times a random
+/// word: for any n that fits in memory the bias is below 2⁻²⁴.
+fn shuffle<T>(items: &mut [T], random: &mut ChaCha8Rng) {
+    for last in (1..items.len()).rev() {
+        let bound = last as u128 + 1;
+        let index = (u128::from(random.next_u64()) * bound) >> 64;
+        items.swap(last, index as usize);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The order that `tools/goldens/sampler_order.py` works out with its own ChaCha8.
+    #[test]
+    fn the_order_is_that_of_a_second_implementation() {
+        let groups = [0, 0, 1, 0, 2, 1, 0, 2, 0, 3];
+        let sampler = Sampler::new(&groups, 7, 4, 3, true);
+        let trees: Vec<_> = sampler.pass(2).into_iter().map(|step| step.trees).collect();
+        let expected: Vec<Vec<Vec<usize>>> = GOLDEN;
+        assert_eq!(trees, expected);
+    }
+
+    #[test]
+    fn a_tree_is_split_where_a_step_is_full() {
+        let sampler = Sampler::new(&[5; 7], 1, 4, 7, true);
+        let steps = sampler.pass(0);
+        let sizes: Vec<Vec<usize>> =
+            steps.iter().map(|step| step.trees.iter().map(Vec::len).collect()).collect();
+        assert_eq!(sizes, [vec![4], vec![3]]);
+    }
+
+    #[test]
+    fn nothing_to_learn_from_is_no_step() {
+        let mut sampler = Sampler::new(&[], 1, 8, 8, true);
+        assert_eq!(sampler.pass(0), []);
+        assert_eq!(sampler.step(3), None);
+    }
+
+    #[test]
+    fn every_place_is_equally_likely() {
+        // 4 questions over 4,000 passes: each should come first about 1,000 times; five standard
+        // deviations are 137.
+        let sampler = Sampler::new(&[0, 1, 2, 3], 3, 1, 1, true);
+        let mut first = [0_i32; 4];
+        for epoch in 0..4000 {
+            first[sampler.pass(epoch)[0].trees[0][0]] += 1;
+        }
+        assert!(first.iter().all(|count| (count - 1000).abs() < 137), "{first:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_pass_deals_every_question_once(
+            groups in prop::collection::vec(0_usize..12, 0..120),
+            seed: u64,
+            batch in 1_usize..20,
+            tree in 1_usize..12,
+            share: bool,
+            epoch in 0_u64..1000,
+        ) {
+            let mut sampler = Sampler::new(&groups, seed, batch, tree, share);
+            let steps = sampler.pass(epoch);
+            let mut dealt: Vec<usize> =
+                steps.iter().flat_map(|step| step.trees.iter().flatten().copied()).collect();
+            dealt.sort_unstable();
+            prop_assert_eq!(dealt, (0..groups.len()).collect::<Vec<_>>());
+            prop_assert_eq!(steps.len(), sampler.steps_per_pass());
+            for (index, step) in steps.iter().enumerate() {
+                let full = index + 1 < steps.len() || groups.len() % batch == 0;
+                let expected = if full { batch } else { groups.len() % batch };
+                prop_assert_eq!(step.questions(), expected);
+                for questions in &step.trees {
+                    prop_assert!(!questions.is_empty());
+                    prop_assert!(questions.len() <= if share { tree } else { 1 });
+                    prop_assert!(questions.iter().all(|q| groups[*q] == groups[questions[0]]));
+                }
+            }
+            // The same again, from scratch and through the cache, going backwards.
+            prop_assert_eq!(&Sampler::new(&groups, seed, batch, tree, share).pass(epoch), &steps);
+            for (index, step) in steps.iter().enumerate().rev() {
+                let at = epoch as usize * steps.len() + index;
+                prop_assert_eq!(sampler.step(at), Some(step));
+            }
+        }
+
+        #[test]
+        fn passes_and_seeds_differ(seed: u64, epoch in 0_u64..1000) {
+            let groups: Vec<usize> = (0..60).map(|question| question / 3).collect();
+            let sampler = Sampler::new(&groups, seed, 8, 4, true);
+            prop_assert_ne!(sampler.pass(epoch), sampler.pass(epoch + 1));
+            let other = Sampler::new(&groups, seed.wrapping_add(1), 8, 4, true);
+            prop_assert_ne!(sampler.pass(epoch), other.pass(epoch));
+        }
+    }
+}
