@@ -84,6 +84,22 @@ impl Template {
         }
     }
 
+    /// Text of the token that begins a sequence, if there is one besides the turns' own.
+    pub fn begin(self) -> Option<&'static str> {
+        match self {
+            Self::Inst => Some("<s>"),
+            Self::Chatml => None,
+        }
+    }
+
+    /// Text of the token that ends an answer.
+    pub fn end(self) -> &'static str {
+        match self {
+            Self::Inst => "</s>",
+            Self::Chatml => "<|im_end|>",
+        }
+    }
+
     /// Text that an instruction or answer must not contain, since the tokenizer or the model would
     /// read it as structure.
     pub fn reserved(self) -> &'static [&'static str] {

@@ -98,11 +98,7 @@ fn baseline(
 }
 
 /// What the majority is taken within; nothing when the item lacks the label.
-fn key(
-    rule: BaselineRule,
-    labels: &BTreeMap<String, String>,
-    kind: AnswerType,
-) -> Option<String> {
+fn key(rule: BaselineRule, labels: &BTreeMap<String, String>, kind: AnswerType) -> Option<String> {
     match rule {
         BaselineRule::Overall => None,
         BaselineRule::AnswerType => Some(kind.name().to_owned()),
@@ -129,4 +125,3 @@ fn majority(counts: BTreeMap<String, usize>) -> String {
     }
     best.0
 }
-

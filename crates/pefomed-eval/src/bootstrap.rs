@@ -115,8 +115,8 @@ impl<const K: usize> ClusterTotals<K> {
         let mut draws: [Vec<f64>; K] =
             std::array::from_fn(|_| Vec::with_capacity(options.resamples));
         for _ in 0..options.resamples {
-            let resample = (0..self.groups.len())
-                .map(|_| &self.groups[below(&mut rng, self.groups.len())]);
+            let resample =
+                (0..self.groups.len()).map(|_| &self.groups[below(&mut rng, self.groups.len())]);
             for (draws, mean) in draws.iter_mut().zip(means(resample)) {
                 draws.push(mean);
             }

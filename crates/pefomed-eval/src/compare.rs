@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use pefomed_data::{ImageCondition, Prediction, Task};
 use serde::{Deserialize, Serialize};
 
-use crate::EvalError;
 use crate::bootstrap::{BootstrapOptions, ClusterTotals, Estimate};
+use crate::error::{EvalError, ItemMismatch};
 use crate::item::Item;
 use crate::metrics::Unscored;
 
@@ -181,24 +181,20 @@ fn same_item(a: &Prediction, b: &Prediction, options: &CompareOptions) -> Result
         ("group", &a.group, &b.group),
     ] {
         if in_a != in_b {
-            return Err(EvalError::DifferentItem {
+            return Err(EvalError::DifferentItem(Box::new(ItemMismatch {
                 id: a.id.clone(),
                 field,
                 a: options.a.clone(),
                 b: options.b.clone(),
                 in_a: in_a.clone(),
                 in_b: in_b.clone(),
-            });
+            })));
         }
     }
     Ok(())
 }
 
-fn on_task(
-    task: Task,
-    pairs: &[(Item<'_>, Item<'_>)],
-    options: &CompareOptions,
-) -> TaskComparison {
+fn on_task(task: Task, pairs: &[(Item<'_>, Item<'_>)], options: &CompareOptions) -> TaskComparison {
     let differences = ClusterTotals::new(pairs.iter().map(|(a, b)| {
         let difference: [f64; 3] = std::array::from_fn(|k| b.scores[k] - a.scores[k]);
         (a.group(), difference)

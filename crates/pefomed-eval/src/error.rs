@@ -1,5 +1,6 @@
 //! Every way that scoring, comparing and reporting can fail.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use pefomed_data::{DataError, ImageCondition};
@@ -54,24 +55,8 @@ pub enum EvalError {
         condition: ImageCondition,
     },
     /// The same id stands for two different items.
-    #[error(
-        "id `{id}` has another {field} in `{a}` than in `{b}` (`{in_a}` and `{in_b}`): \
-         the two sets were made from different data"
-    )]
-    DifferentItem {
-        /// Id of the item.
-        id: String,
-        /// What differs: reference, group or task.
-        field: &'static str,
-        /// Name of the first set.
-        a: String,
-        /// Name of the second set.
-        b: String,
-        /// The field in the first set.
-        in_a: String,
-        /// The field in the second set.
-        in_b: String,
-    },
+    #[error("{0}")]
+    DifferentItem(Box<ItemMismatch>),
     /// A run folder is not a folder.
     #[error("`{}` is not a folder: name the run folder that `pefomed train --out` made", path.display())]
     NotARunFolder {
@@ -92,4 +77,32 @@ pub enum EvalError {
         /// Format that this version writes.
         supported: u32,
     },
+}
+
+/// An id under which two prediction sets have different items.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ItemMismatch {
+    /// Id of the item.
+    pub id: String,
+    /// What differs: reference, group or task.
+    pub field: &'static str,
+    /// Name of the first set.
+    pub a: String,
+    /// Name of the second set.
+    pub b: String,
+    /// The field in the first set.
+    pub in_a: String,
+    /// The field in the second set.
+    pub in_b: String,
+}
+
+impl fmt::Display for ItemMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "id `{}` has another {} in `{}` than in `{}` (`{}` and `{}`): \
+             the two sets were made from different data",
+            self.id, self.field, self.a, self.b, self.in_a, self.in_b
+        )
+    }
 }

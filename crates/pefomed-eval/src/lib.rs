@@ -49,7 +49,7 @@ pub mod vqa;
 pub use baseline::TrainAnswer;
 pub use bootstrap::{BootstrapOptions, Estimate};
 pub use compare::{CompareOptions, Comparison, compare};
-pub use error::EvalError;
+pub use error::{EvalError, ItemMismatch};
 pub use metrics::{Leakage, Metrics};
 pub use report::write_report;
 pub use score::{ScoreOptions, score};

@@ -145,9 +145,8 @@ fn condition_metrics(
             items.iter().filter(|item| item.answer_type == Some(kind)).collect();
         (!some.is_empty()).then(|| scores(some, &options.bootstrap))
     };
-    let count = |keep: fn(&Prediction) -> bool| {
-        items.iter().filter(|item| keep(item.prediction)).count()
-    };
+    let count =
+        |keep: fn(&Prediction) -> bool| items.iter().filter(|item| keep(item.prediction)).count();
     ConditionMetrics {
         condition,
         cut: count(|prediction| prediction.finish == pefomed_data::Finish::Length),

@@ -127,7 +127,8 @@ impl TaskMetrics {
             out.push('\n');
             let mut table = Table::new(&["exact match", "all", "open", "closed"]);
             for drop in &self.image_dependence {
-                let cell = |estimate: Option<&_>| estimate.map_or(String::new(), number::difference);
+                let cell =
+                    |estimate: Option<&_>| estimate.map_or(String::new(), number::difference);
                 table.row(vec![
                     format!("true less {}", drop.control.name()),
                     number::difference(&drop.overall),
@@ -147,8 +148,7 @@ impl TaskMetrics {
             }
             table.write(out);
         }
-        let shown =
-            self.condition(ImageCondition::True).or_else(|| self.conditions.first());
+        let shown = self.condition(ImageCondition::True).or_else(|| self.conditions.first());
         for (column, rows) in shown.into_iter().flat_map(|condition| &condition.by_label) {
             out.push('\n');
             let column = clean(column);

@@ -37,10 +37,7 @@ impl MappedFile {
         // Asked before opening, because opening a pipe would wait for its writer.
         let about = std::fs::metadata(path)?;
         if !about.is_file() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "not a regular file",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
         if about.len() == 0 {
             // Some systems refuse to map nothing.
@@ -51,23 +48,17 @@ impl MappedFile {
         // borrowed from it cannot outlive it. The remaining condition, that no other process
         // changes the file meanwhile, is the caller's and stated above.
         let map = unsafe { Mmap::map(&file)? };
-        Ok(Self {
-            bytes: Bytes::Mapped(map),
-        })
+        Ok(Self { bytes: Bytes::Mapped(map) })
     }
 
     /// Bytes that live as long as the program: `include_bytes!`.
     pub fn from_static(bytes: &'static [u8]) -> Self {
-        Self {
-            bytes: Bytes::Static(bytes),
-        }
+        Self { bytes: Bytes::Static(bytes) }
     }
 
     /// Bytes that are in memory already.
     pub fn from_vec(bytes: Vec<u8>) -> Self {
-        Self {
-            bytes: Bytes::Owned(bytes),
-        }
+        Self { bytes: Bytes::Owned(bytes) }
     }
 
     /// All bytes of the file.
@@ -82,9 +73,7 @@ impl MappedFile {
 
 impl fmt::Debug for MappedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MappedFile")
-            .field("bytes", &self.as_bytes().len())
-            .finish()
+        f.debug_struct("MappedFile").field("bytes", &self.as_bytes().len()).finish()
     }
 }
 
@@ -101,10 +90,7 @@ mod tests {
         assert_eq!(MappedFile::open(&path).unwrap().as_bytes(), b"weights");
         std::fs::write(&path, b"").unwrap();
         assert_eq!(MappedFile::open(&path).unwrap().as_bytes(), b"");
-        assert_eq!(
-            MappedFile::open(&folder).unwrap_err().kind(),
-            io::ErrorKind::InvalidInput
-        );
+        assert_eq!(MappedFile::open(&folder).unwrap_err().kind(), io::ErrorKind::InvalidInput);
         let missing = MappedFile::open(&folder.join("absent")).unwrap_err();
         assert_eq!(missing.kind(), io::ErrorKind::NotFound);
         std::fs::remove_dir_all(&folder).unwrap();

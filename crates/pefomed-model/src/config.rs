@@ -155,7 +155,7 @@ impl LlamaConfig {
         self.num_hidden_layers * layer + tables * self.vocab_size * c + c
     }
 
-    fn check(&self, origin: &str) -> Result<(), ModelError> {
+    pub(crate) fn check(&self, origin: &str) -> Result<(), ModelError> {
         let refuse = |what: String| {
             Err(ModelError::Unsupported { origin: origin.to_owned(), what })
         };
@@ -268,7 +268,7 @@ impl Dinov2Config {
         self.num_hidden_layers * block + c * patch + c + c * (grid * grid + 1) + c + c + 2 * c
     }
 
-    fn check(&self, origin: &str) -> Result<(), ModelError> {
+    pub(crate) fn check(&self, origin: &str) -> Result<(), ModelError> {
         let refuse = |what: String| {
             Err(ModelError::Unsupported { origin: origin.to_owned(), what })
         };

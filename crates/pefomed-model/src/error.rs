@@ -214,6 +214,28 @@ pub enum ModelError {
         /// The size of the vocabulary.
         vocabulary: u32,
     },
+    /// There is no model at a path.
+    #[error(
+        "there is no model at `{}`: name a folder in Hugging Face layout or a GGUF file", path.display()
+    )]
+    NoModel {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A model of the hub cannot be had.
+    #[error("cannot get `{name}` from the hub: {problem}")]
+    Hub {
+        /// The repository.
+        name: String,
+        /// What went wrong and what to do instead.
+        problem: String,
+    },
+    /// Nothing of that name is inside the program.
+    #[error("nothing called `{name}` is embedded in this program; `embedded:tiny` is")]
+    NoEmbedded {
+        /// The name.
+        name: String,
+    },
     /// A batch to be trained on holds no answer.
     #[error("a batch holds no answer to learn from")]
     NoTargets,

@@ -5,10 +5,13 @@
 //! Sequences are packed message trees throughout; a single question is a tree of one branch.
 
 pub mod adapter;
+pub mod base;
 pub mod config;
 pub mod decoder;
+pub mod embedded;
 mod error;
 pub mod generate;
+mod hub;
 pub mod multimodal;
 pub mod parameters;
 pub mod projector;

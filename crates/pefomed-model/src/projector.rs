@@ -43,6 +43,11 @@ impl Projector {
         input * output + output
     }
 
+    /// Output and input width.
+    pub fn shape(&self) -> [usize; 2] {
+        self.weight.dims()
+    }
+
     /// `[N, in] → [N, out]`.
     pub fn forward(&self, features: Tensor<2>) -> Tensor<2> {
         features.matmul(self.weight.clone().transpose()) + self.bias.clone().unsqueeze()

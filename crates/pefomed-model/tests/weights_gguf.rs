@@ -12,17 +12,11 @@ use proptest::prelude::*;
 
 /// This many cases; a failing one is printed whole, so no file needs to keep it.
 fn cases(cases: u32) -> ProptestConfig {
-    ProptestConfig {
-        cases,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
 fn read(bytes: &[u8]) -> Result<GgufFile, ModelError> {
@@ -55,15 +49,7 @@ impl Written {
     fn new() -> Self {
         let (metadata, descriptions) = (Vec::new(), Vec::new());
         let (tensors, pairs) = (None, None);
-        Self {
-            version: 3,
-            tensors,
-            pairs,
-            metadata,
-            descriptions,
-            alignment: 32,
-            data: 0,
-        }
+        Self { version: 3, tensors, pairs, metadata, descriptions, alignment: 32, data: 0 }
     }
 
     /// A metadata pair whose value is given as bytes.
@@ -96,11 +82,7 @@ impl Written {
         bytes.extend(self.version.to_le_bytes());
         let tensors = self.tensors.unwrap_or(self.descriptions.len() as u64);
         bytes.extend(tensors.to_le_bytes());
-        bytes.extend(
-            self.pairs
-                .unwrap_or(self.metadata.len() as u64)
-                .to_le_bytes(),
-        );
+        bytes.extend(self.pairs.unwrap_or(self.metadata.len() as u64).to_le_bytes());
         bytes.extend(self.metadata.concat());
         bytes.extend(self.descriptions.concat());
         bytes.resize(bytes.len().next_multiple_of(self.alignment), 0);
@@ -117,11 +99,7 @@ fn text(text: &str) -> Vec<u8> {
 
 /// Kind and count of an array, whose elements follow.
 fn array_head(kind: u32, count: u64) -> Vec<u8> {
-    [
-        kind.to_le_bytes().as_slice(),
-        count.to_le_bytes().as_slice(),
-    ]
-    .concat()
+    [kind.to_le_bytes().as_slice(), count.to_le_bytes().as_slice()].concat()
 }
 
 const U32: u32 = 4;
@@ -133,16 +111,8 @@ fn small() -> Written {
     Written::new()
         .pair("general.architecture", TEXT, &text("llama"))
         .pair("count", U32, &7_u32.to_le_bytes())
-        .pair(
-            "words",
-            ARRAY,
-            &[array_head(TEXT, 2), text("a"), text("bc")].concat(),
-        )
-        .pair(
-            "deep",
-            ARRAY,
-            &[array_head(ARRAY, 1), array_head(0, 3), vec![1, 2, 3]].concat(),
-        )
+        .pair("words", ARRAY, &[array_head(TEXT, 2), text("a"), text("bc")].concat())
+        .pair("deep", ARRAY, &[array_head(ARRAY, 1), array_head(0, 3), vec![1, 2, 3]].concat())
         .tensor("q", &[32, 2], 3, 0)
         .tensor("f", &[3], 0, 64)
         .data(76)
@@ -158,11 +128,7 @@ fn read_all(file: &GgufFile) {
     }
     for key in file.keys() {
         let _ = (file.str(key), file.u64(key), file.f64(key), file.bool(key));
-        let _ = (
-            file.string_array(key),
-            file.i32_array(key),
-            file.f32_array(key),
-        );
+        let _ = (file.string_array(key), file.i32_array(key), file.f32_array(key));
         file.describe(key).unwrap();
     }
 }
@@ -179,17 +145,11 @@ fn dequantized_values_are_those_of_the_reference_to_the_bit() {
         assert_eq!(file.shape(name), expected.shape(name), "{name}");
         let values = file.read_f32(name).unwrap();
         let reference = expected.read_f32(name).unwrap();
-        assert!(
-            values.iter().any(|&value| value != 0.0),
-            "{name} is all zero"
-        );
+        assert!(values.iter().any(|&value| value != 0.0), "{name} is all zero");
         assert_eq!(values.len(), reference.len(), "{name}");
         for (i, (value, reference)) in values.iter().zip(&reference).enumerate() {
             // Equal as numbers, not as bits: the sign of a zero is nobody's business.
-            assert!(
-                value == reference,
-                "{name}, value {i}: {value} instead of {reference}"
-            );
+            assert!(value == reference, "{name}, value {i}: {value} instead of {reference}");
         }
     }
 }
@@ -207,16 +167,10 @@ fn metadata_of_every_kind_is_read() {
     assert_eq!(file.f64("kind.f64").unwrap(), 1e-300);
     assert!(file.bool("kind.true").unwrap());
     assert!(!file.bool("kind.false").unwrap());
-    assert_eq!(
-        file.string_array("kind.texts").unwrap(),
-        ["", "Ġthe", "▁Lunge"]
-    );
+    assert_eq!(file.string_array("kind.texts").unwrap(), ["", "Ġthe", "▁Lunge"]);
     assert_eq!(file.i32_array("kind.i32s").unwrap(), [3, -1, i32::MAX]);
     assert_eq!(file.f32_array("kind.f32s").unwrap(), [0.5, -1e-3]);
-    assert_eq!(
-        file.describe("kind.nested").unwrap(),
-        "an array of 2 values, each an array"
-    );
+    assert_eq!(file.describe("kind.nested").unwrap(), "an array of 2 values, each an array");
     assert!(file.has_key("kind.nested") && !file.has_key("kind.none"));
 }
 
@@ -225,27 +179,18 @@ fn metadata_of_the_wrong_kind_is_named() {
     let file = GgufFile::open(&fixture("dequant.gguf")).unwrap();
     let message = |error: ModelError| error.to_string();
     let negative = message(file.u64("kind.i8").unwrap_err());
-    assert!(
-        negative.contains("`kind.i8` holds the integer -100"),
-        "{negative}"
-    );
+    assert!(negative.contains("`kind.i8` holds the integer -100"), "{negative}");
     let lowest = message(file.u64("kind.i64").unwrap_err());
     assert!(lowest.contains("-9223372036854775808"), "{lowest}");
     let number = message(file.str("kind.f64").unwrap_err());
-    assert!(
-        number.contains("`kind.f64` holds a real number, but text is needed"),
-        "{number}"
-    );
+    assert!(number.contains("`kind.f64` holds a real number, but text is needed"), "{number}");
     let words = message(file.i32_array("kind.texts").unwrap_err());
     assert!(words.contains("an array of 3 values, each text"), "{words}");
     assert!(file.string_array("kind.text").is_err());
     assert!(file.str("kind.texts").is_err());
     assert!(file.i32_array("kind.nested").is_err());
     let missing = message(file.u64("llama.block_count").unwrap_err());
-    assert!(
-        missing.contains("dequant.gguf` has no metadata key `llama.block_count`"),
-        "{missing}"
-    );
+    assert!(missing.contains("dequant.gguf` has no metadata key `llama.block_count`"), "{missing}");
 }
 
 #[test]
@@ -259,10 +204,7 @@ fn shapes_are_turned_around_and_both_versions_read() {
         let byte = |i: usize| (i * 37 % 251) as u8;
         let f = [64, 68, 72].map(|i| f32::from_le_bytes([0, 1, 2, 3].map(|j| byte(i + j))));
         assert_eq!(file.read_f32("f").unwrap(), f);
-        assert!(matches!(
-            file.read_f32("g"),
-            Err(ModelError::TensorMissing { .. })
-        ));
+        assert!(matches!(file.read_f32("g"), Err(ModelError::TensorMissing { .. })));
     }
 }
 
@@ -284,23 +226,11 @@ fn the_alignment_of_the_file_is_kept() {
     // With 32 the data would start elsewhere, or the test would prove nothing.
     assert_ne!((aligned(8, 8).len() - 12) % 32, 0);
     assert_eq!(read(&aligned(8, 8)).unwrap().read_f32("b").unwrap(), [2.5]);
-    assert!(matches!(
-        fault(&aligned(32, 32)),
-        GgufFault::Unaligned { offset: 8, .. }
-    ));
-    assert!(matches!(
-        fault(&aligned(0, 8)),
-        GgufFault::Alignment { alignment: 0 }
-    ));
-    assert!(matches!(
-        fault(&aligned(12, 8)),
-        GgufFault::Alignment { alignment: 12 }
-    ));
+    assert!(matches!(fault(&aligned(32, 32)), GgufFault::Unaligned { offset: 8, .. }));
+    assert!(matches!(fault(&aligned(0, 8)), GgufFault::Alignment { alignment: 0 }));
+    assert!(matches!(fault(&aligned(12, 8)), GgufFault::Alignment { alignment: 12 }));
     // An alignment beyond the end of the file leaves no data.
-    assert!(matches!(
-        fault(&aligned(1 << 31, 8)),
-        GgufFault::OutsideFile { data: 0, .. }
-    ));
+    assert!(matches!(fault(&aligned(1 << 31, 8)), GgufFault::OutsideFile { data: 0, .. }));
 }
 
 #[test]
@@ -327,10 +257,7 @@ fn every_truncation_is_refused() {
     read(&bytes).unwrap();
     for end in 0..bytes.len() {
         let error = read(&bytes[..end]).unwrap_err();
-        assert!(
-            matches!(error, ModelError::Gguf { .. }),
-            "cut at {end}: {error}"
-        );
+        assert!(matches!(error, ModelError::Gguf { .. }), "cut at {end}: {error}");
     }
 }
 
@@ -341,15 +268,9 @@ fn beginnings_that_are_not_gguf_are_refused() {
     assert!(matches!(fault(b"<html>404</html>"), GgufFault::Magic));
     for version in [0, 1, 4, u32::MAX] {
         let found = fault(&Written { version, ..small() }.bytes());
-        assert!(
-            matches!(found, GgufFault::Version { version: v } if v == version),
-            "{found}"
-        );
+        assert!(matches!(found, GgufFault::Version { version: v } if v == version), "{found}");
     }
-    let swapped = Written {
-        version: 3_u32.swap_bytes(),
-        ..small()
-    };
+    let swapped = Written { version: 3_u32.swap_bytes(), ..small() };
     assert!(matches!(fault(&swapped.bytes()), GgufFault::BigEndian));
 }
 
@@ -362,40 +283,16 @@ fn counts_that_the_file_cannot_hold_are_refused() {
                 if counted == what && c == count);
             assert!(right, "{what}: {found}");
         };
-        refused(
-            Written {
-                tensors: Some(count),
-                ..small()
-            },
-            "tensors",
-        );
-        refused(
-            Written {
-                pairs: Some(count),
-                ..small()
-            },
-            "metadata pairs",
-        );
-        refused(
-            small().pair("long", TEXT, &count.to_le_bytes()),
-            "bytes of text",
-        );
+        refused(Written { tensors: Some(count), ..small() }, "tensors");
+        refused(Written { pairs: Some(count), ..small() }, "metadata pairs");
+        refused(small().pair("long", TEXT, &count.to_le_bytes()), "bytes of text");
         for kind in [0, 6, TEXT, ARRAY, 12] {
             let many = small().pair("many", ARRAY, &array_head(kind, count));
             refused(many, "elements of an array");
         }
     }
     // One too many is enough.
-    for more in [
-        Written {
-            tensors: Some(3),
-            ..small()
-        },
-        Written {
-            pairs: Some(5),
-            ..small()
-        },
-    ] {
+    for more in [Written { tensors: Some(3), ..small() }, Written { pairs: Some(5), ..small() }] {
         assert!(read(&more.bytes()).is_err());
     }
 }
@@ -405,20 +302,11 @@ fn metadata_that_lies_is_refused() {
     let twice = small().pair("count", U32, &[0; 4]);
     assert!(matches!(fault(&twice.bytes()), GgufFault::DuplicateKey { key } if key == "count"));
     let kind = small().pair("odd", 13, &[0; 8]);
-    assert!(matches!(
-        fault(&kind.bytes()),
-        GgufFault::ValueKind { kind: 13, .. }
-    ));
+    assert!(matches!(fault(&kind.bytes()), GgufFault::ValueKind { kind: 13, .. }));
     let element = small().pair("odd", ARRAY, &array_head(99, 1));
-    assert!(matches!(
-        fault(&element.bytes()),
-        GgufFault::ValueKind { kind: 99, .. }
-    ));
+    assert!(matches!(fault(&element.bytes()), GgufFault::ValueKind { kind: 99, .. }));
     let truth = small().pair("odd", 7, &[2]);
-    assert!(matches!(
-        fault(&truth.bytes()),
-        GgufFault::Bool { value: 2, .. }
-    ));
+    assert!(matches!(fault(&truth.bytes()), GgufFault::Bool { value: 2, .. }));
     let latin = small().pair("odd", TEXT, &[2, 0, 0, 0, 0, 0, 0, 0, b'a', 0xe4]);
     assert!(matches!(fault(&latin.bytes()), GgufFault::Utf8 { .. }));
     // A million arrays, each the only element of the one before: no recursion without a limit.
@@ -435,30 +323,17 @@ fn tensors_that_lie_are_refused() {
     let same = found(small().tensor("o", &[4], 0, 0));
     assert!(matches!(same, GgufFault::Overlap { .. }), "{same}");
     let twice = found(small().tensor("q", &[1], 0, 96).data(100));
-    assert!(
-        matches!(twice, GgufFault::DuplicateTensor { ref tensor } if tensor == "q"),
-        "{twice}"
-    );
+    assert!(matches!(twice, GgufFault::DuplicateTensor { ref tensor } if tensor == "q"), "{twice}");
     for offset in [96, 1 << 40, u64::MAX - 31] {
         let outside = found(small().tensor("o", &[1], 0, offset));
         assert!(matches!(outside, GgufFault::OutsideFile { ref tensor, .. } if tensor == "o"));
     }
     let uneven = found(small().tensor("o", &[1], 0, 97));
-    assert!(
-        matches!(uneven, GgufFault::Unaligned { offset: 97, .. }),
-        "{uneven}"
-    );
+    assert!(matches!(uneven, GgufFault::Unaligned { offset: 97, .. }), "{uneven}");
     let rows = found(small().tensor("o", &[33, 2], 3, 96));
-    assert!(
-        rows.to_string()
-            .contains("rows of 33 values, not a multiple of the 32"),
-        "{rows}"
-    );
+    assert!(rows.to_string().contains("rows of 33 values, not a multiple of the 32"), "{rows}");
     let many = found(small().tensor("o", &[1; 5], 0, 96));
-    assert!(
-        matches!(many, GgufFault::Dimensions { count: 5, .. }),
-        "{many}"
-    );
+    assert!(matches!(many, GgufFault::Dimensions { count: 5, .. }), "{many}");
     for sizes in [
         [1 << 32, 1 << 32, 1, 1],
         [u64::MAX, 1, 1, 1],
@@ -468,30 +343,16 @@ fn tensors_that_lie_are_refused() {
         [1 << 32, 1 << 32, 0, 1],
     ] {
         let large = found(small().tensor("o", &sizes, 0, 96));
-        assert!(
-            matches!(large, GgufFault::TensorSize { .. }),
-            "{sizes:?}: {large}"
-        );
+        assert!(matches!(large, GgufFault::TensorSize { .. }), "{sizes:?}: {large}");
     }
 }
 
 #[test]
 fn types_that_cannot_be_decoded_are_named() {
-    let known = fault(
-        &small()
-            .tensor("blk.0.ffn_up.weight", &[256], 10, 96)
-            .bytes(),
-    )
-    .to_string();
-    assert!(
-        known.contains("`blk.0.ffn_up.weight` is stored as Q2_K (type 10)"),
-        "{known}"
-    );
+    let known = fault(&small().tensor("blk.0.ffn_up.weight", &[256], 10, 96).bytes()).to_string();
+    assert!(known.contains("`blk.0.ffn_up.weight` is stored as Q2_K (type 10)"), "{known}");
     let unknown = fault(&small().tensor("x", &[256], 4_000_000, 96).bytes()).to_string();
-    assert!(
-        unknown.contains("`x` is stored as an unknown type (type 4000000)"),
-        "{unknown}"
-    );
+    assert!(unknown.contains("`x` is stored as an unknown type (type 4000000)"), "{unknown}");
     // Integers can be stored and skipped, but not read as real numbers.
     let integers = read(&small().tensor("ids", &[2], 27, 96).data(112).bytes()).unwrap();
     let message = integers.read_f32("ids").unwrap_err().to_string();

@@ -36,10 +36,7 @@ fn a_model_that_takes_everything_is_loaded() {
     for n in 0..2 {
         let weight = loader.take(&format!("layers.{n}.weight"), &[2, 3]).unwrap();
         assert_eq!(weight, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
-        assert_eq!(
-            loader.take(&format!("layers.{n}.bias"), &[2]).unwrap(),
-            [0.0, 1.0]
-        );
+        assert_eq!(loader.take(&format!("layers.{n}.bias"), &[2]).unwrap(), [0.0, 1.0]);
     }
     assert!(loader.has("layers.1.bias") && !loader.has("layers.2.bias"));
     loader.finish(&|_| false).unwrap();
@@ -48,39 +45,23 @@ fn a_model_that_takes_everything_is_loaded() {
 #[test]
 fn a_missing_tensor_is_named_with_its_neighbours() {
     let file = layers(3);
-    let error = Loader::new(&file)
-        .take("layers.1.wieght", &[2, 3])
-        .unwrap_err();
-    let ModelError::TensorMissing { ref nearest, .. } = error else {
-        panic!("{error}")
-    };
-    assert_eq!(
-        nearest,
-        &["layers.1.weight", "layers.0.weight", "layers.2.weight"]
-    );
+    let error = Loader::new(&file).take("layers.1.wieght", &[2, 3]).unwrap_err();
+    let ModelError::TensorMissing { ref nearest, .. } = error else { panic!("{error}") };
+    assert_eq!(nearest, &["layers.1.weight", "layers.0.weight", "layers.2.weight"]);
     let message = error.to_string();
     assert!(
         message.starts_with("`layers.safetensors` has no tensor `layers.1.wieght`"),
         "{message}"
     );
-    let message = Loader::new(&layers(0))
-        .take("x", &[])
-        .unwrap_err()
-        .to_string();
-    assert!(
-        message.ends_with("has no tensor `x`, nor any other"),
-        "{message}"
-    );
+    let message = Loader::new(&layers(0)).take("x", &[]).unwrap_err().to_string();
+    assert!(message.ends_with("has no tensor `x`, nor any other"), "{message}");
 }
 
 #[test]
 fn a_wrong_shape_is_shown_with_the_right_one() {
     let file = layers(1);
     let mut loader = Loader::new(&file);
-    let message = loader
-        .take("layers.0.weight", &[3, 2])
-        .unwrap_err()
-        .to_string();
+    let message = loader.take("layers.0.weight", &[3, 2]).unwrap_err().to_string();
     assert!(
         message.contains("has shape [2, 3], but the configuration asks for [3, 2]"),
         "{message}"
@@ -94,22 +75,12 @@ fn left_over_tensors_are_counted_and_ten_of_them_named() {
     let file = layers(8);
     let mut loader = Loader::new(&file);
     loader.take("layers.0.bias", &[2]).unwrap();
-    let error = loader
-        .finish(&|name| name.starts_with("layers.7."))
-        .unwrap_err();
-    let ModelError::TensorsLeftOver {
-        count, ref names, ..
-    } = error
-    else {
-        panic!("{error}")
-    };
+    let error = loader.finish(&|name| name.starts_with("layers.7.")).unwrap_err();
+    let ModelError::TensorsLeftOver { count, ref names, .. } = error else { panic!("{error}") };
     assert_eq!((count, names.len()), (13, 10));
     assert_eq!(names[0], "layers.0.weight");
     let message = error.to_string();
-    assert!(
-        message.contains("13 tensor(s)") && message.contains("layers.5.bias, …"),
-        "{message}"
-    );
+    assert!(message.contains("13 tensor(s)") && message.contains("layers.5.bias, …"), "{message}");
     assert!(!message.contains("layers.6"), "{message}");
 }
 
@@ -120,18 +91,12 @@ fn formats_are_told_apart_by_their_bytes() {
     let disguised = folder.path().join("model.bin");
     std::fs::copy(fixtures.join("dequant.gguf"), &disguised).unwrap();
     assert_eq!(weights::open(&disguised).unwrap().names().len(), 12);
-    std::fs::copy(
-        fixtures.join("mixed.safetensors"),
-        folder.path().join("model.safetensors"),
-    )
-    .unwrap();
+    std::fs::copy(fixtures.join("mixed.safetensors"), folder.path().join("model.safetensors"))
+        .unwrap();
     assert_eq!(weights::open(folder.path()).unwrap().names().len(), 5);
     std::fs::write(&disguised, "<html>not found</html>").unwrap();
     let message = weights::open(&disguised).err().unwrap().to_string();
-    assert!(
-        message.contains("model.bin` is not a valid safetensors file"),
-        "{message}"
-    );
+    assert!(message.contains("model.bin` is not a valid safetensors file"), "{message}");
 }
 
 /// A published model, if this machine has it.
@@ -153,10 +118,7 @@ fn compare(source: &dyn TensorSource, model: &str) {
     let fixture = include_str!("fixtures/published_weights.json");
     let expected: serde_json::Value = serde_json::from_str(fixture).unwrap();
     let expected = &expected[model];
-    assert_eq!(
-        source.names().len() as u64,
-        expected["tensors"].as_u64().unwrap()
-    );
+    assert_eq!(source.names().len() as u64, expected["tensors"].as_u64().unwrap());
     for (name, expected) in expected["values"].as_object().unwrap() {
         let shape: Vec<usize> = serde_json::from_value(expected["shape"].clone()).unwrap();
         let mut loader = Loader::new(source);
@@ -170,14 +132,8 @@ fn compare(source: &dyn TensorSource, model: &str) {
         }
         let wanted = |key: &str| expected[key].as_f64().unwrap();
         // The order of summation differs; cancellation is measured against the squares.
-        assert!(
-            (squares / wanted("squares") - 1.0).abs() < 1e-10,
-            "{name}: {squares}"
-        );
-        assert!(
-            (sum - wanted("sum")).abs() < 1e-9 * wanted("squares"),
-            "{name}: {sum}"
-        );
+        assert!((squares / wanted("squares") - 1.0).abs() < 1e-10, "{name}: {squares}");
+        assert!((sum - wanted("sum")).abs() < 1e-9 * wanted("squares"), "{name}: {sum}");
     }
 }
 
@@ -194,10 +150,7 @@ fn a_published_language_model_is_read() {
     assert!(!file.bool("tokenizer.ggml.add_bos_token").unwrap());
     let tokens = file.string_array("tokenizer.ggml.tokens").unwrap();
     assert_eq!((tokens.len(), tokens[1]), (49152, "<|im_start|>"));
-    assert_eq!(
-        file.string_array("tokenizer.ggml.merges").unwrap()[1],
-        "Ġ a"
-    );
+    assert_eq!(file.string_array("tokenizer.ggml.merges").unwrap()[1], "Ġ a");
     assert_eq!(file.i32_array("tokenizer.ggml.token_type").unwrap()[0], 3);
     compare(&file, "smollm2");
 }

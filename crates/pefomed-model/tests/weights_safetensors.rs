@@ -14,17 +14,11 @@ use proptest::prelude::*;
 
 /// This many cases; a failing one is printed whole, so no file needs to keep it.
 fn cases(cases: u32) -> ProptestConfig {
-    ProptestConfig {
-        cases,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
 /// The tensors of `mixed.safetensors`, in an order that is not the file's.
@@ -41,18 +35,11 @@ fn mixed() -> Vec<(String, Vec<usize>, TensorValues)> {
 }
 
 fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect()
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
 fn ones(name: &str, count: usize) -> (String, Vec<usize>, TensorValues) {
-    (
-        name.to_owned(),
-        vec![count],
-        TensorValues::F32(vec![1.0; count]),
-    )
+    (name.to_owned(), vec![count], TensorValues::F32(vec![1.0; count]))
 }
 
 /// A file with this header and as many zero bytes of data.
@@ -64,10 +51,7 @@ fn file_with(header: &str, data: usize) -> Vec<u8> {
 }
 
 fn read(bytes: &[u8]) -> Result<SafetensorsFile, ModelError> {
-    SafetensorsFile::from_mapped(
-        "hostile.safetensors".into(),
-        MappedFile::from_vec(bytes.into()),
-    )
+    SafetensorsFile::from_mapped("hostile.safetensors".into(), MappedFile::from_vec(bytes.into()))
 }
 
 /// Reads everything there is to read; errors are fine, a panic is not.
@@ -90,10 +74,7 @@ fn a_file_of_the_reference_writer_is_read() {
     assert_eq!(file.shape("absent"), None);
     assert_eq!(file.dtype("half"), Some(StoredType::F16));
     assert_eq!(file.dtype("step").unwrap().to_string(), "I64");
-    assert_eq!(
-        file.read_f32("weight").unwrap(),
-        [-0.5, -0.25, 0.0, 0.25, 0.5, 0.75]
-    );
+    assert_eq!(file.read_f32("weight").unwrap(), [-0.5, -0.25, 0.0, 0.25, 0.5, 0.75]);
     // 0.1 and -6e-8 as half precision holds them: 1638.0/2^14 and one unit of 2^-24.
     let half = [1638.0 / 16384.0, 65504.0, -(2.0_f32.powi(-24))];
     assert_eq!(file.read_f32("half").unwrap(), half);
@@ -109,10 +90,7 @@ fn types_that_do_not_fit_are_refused_by_name() {
     assert!(message.contains("`step` is stored as I64"), "{message}");
     let message = file.read_i64("weight").unwrap_err().to_string();
     assert!(message.contains("`weight` is stored as F32"), "{message}");
-    assert!(matches!(
-        file.read_u8("weights"),
-        Err(ModelError::TensorMissing { .. })
-    ));
+    assert!(matches!(file.read_u8("weights"), Err(ModelError::TensorMissing { .. })));
 }
 
 #[test]
@@ -160,27 +138,11 @@ fn tensors_that_cannot_be_written_leave_no_file() {
     let path = folder.path().join("a.safetensors");
     let write = |tensors: &[_]| write_safetensors(&path, tensors, &BTreeMap::new()).unwrap_err();
     let short = ("x".to_owned(), vec![2, 2], TensorValues::F32(vec![0.0; 3]));
-    assert!(
-        write(&[short])
-            .to_string()
-            .contains("[2, 2] does not hold 3 values")
-    );
-    let huge = (
-        "x".to_owned(),
-        vec![usize::MAX, 2],
-        TensorValues::U8(vec![]),
-    );
+    assert!(write(&[short]).to_string().contains("[2, 2] does not hold 3 values"));
+    let huge = ("x".to_owned(), vec![usize::MAX, 2], TensorValues::U8(vec![]));
     assert!(matches!(write(&[huge]), ModelError::WriteShape { .. }));
-    assert!(
-        write(&[ones("x", 1), ones("x", 2)])
-            .to_string()
-            .contains("used twice")
-    );
-    assert!(
-        write(&[ones("__metadata__", 1)])
-            .to_string()
-            .contains("reserved")
-    );
+    assert!(write(&[ones("x", 1), ones("x", 2)]).to_string().contains("used twice"));
+    assert!(write(&[ones("__metadata__", 1)]).to_string().contains("reserved"));
     assert!(!path.exists());
 }
 
@@ -191,12 +153,7 @@ fn the_digest_depends_on_the_bytes_alone() {
     let bytes = std::fs::read(fixture("mixed.safetensors")).unwrap();
     std::fs::write(&path, &bytes).unwrap();
     let digest = SafetensorsFile::open(&path).unwrap().digest();
-    assert_eq!(
-        digest,
-        SafetensorsFile::open(&fixture("mixed.safetensors"))
-            .unwrap()
-            .digest()
-    );
+    assert_eq!(digest, SafetensorsFile::open(&fixture("mixed.safetensors")).unwrap().digest());
     assert_eq!(digest, read(&bytes).unwrap().digest());
     let mut changed = bytes;
     *changed.last_mut().unwrap() ^= 1;
@@ -225,36 +182,21 @@ fn shards_are_one_model() {
     assert_eq!(file.read_f32("c").unwrap(), [1.0; 3]);
     assert!(file.origin().ends_with("model.safetensors.index.json"));
     let list = folder.path().join("model.safetensors.index.json");
-    assert_eq!(
-        SafetensorsFile::open(&list).unwrap().digest(),
-        file.digest()
-    );
+    assert_eq!(SafetensorsFile::open(&list).unwrap().digest(), file.digest());
     // A whole file beside the list wins.
     let whole = folder.path().join("model.safetensors");
     write_safetensors(&whole, &[ones("only", 1)], &BTreeMap::new()).unwrap();
-    assert_eq!(
-        SafetensorsFile::open(folder.path()).unwrap().names(),
-        ["only"]
-    );
+    assert_eq!(SafetensorsFile::open(folder.path()).unwrap().names(), ["only"]);
 }
 
 #[test]
 fn lists_of_shards_that_lie_are_refused() {
     let refused = |map: &str| SafetensorsFile::open(shards(map).path()).unwrap_err();
     let message = refused(r#"{"a":"three.safetensors"}"#).to_string();
-    assert!(
-        message.contains("`three.safetensors`, which is missing"),
-        "{message}"
-    );
+    assert!(message.contains("`three.safetensors`, which is missing"), "{message}");
     let message = refused(r#"{"c":"one.safetensors"}"#).to_string();
-    assert!(
-        message.contains("`c` in `one.safetensors`, which does not hold it"),
-        "{message}"
-    );
-    assert!(
-        message.contains("model.safetensors.index.json"),
-        "{message}"
-    );
+    assert!(message.contains("`c` in `one.safetensors`, which does not hold it"), "{message}");
+    assert!(message.contains("model.safetensors.index.json"), "{message}");
     for outside in [
         "../one.safetensors",
         "/etc/passwd",
@@ -268,18 +210,9 @@ fn lists_of_shards_that_lie_are_refused() {
         "one.safetensors\\u0000",
     ] {
         let error = refused(&format!(r#"{{"a":"{outside}"}}"#));
-        assert!(
-            matches!(error, ModelError::ShardOutside { .. }),
-            "{outside:?}: {error}"
-        );
+        assert!(matches!(error, ModelError::ShardOutside { .. }), "{outside:?}: {error}");
     }
-    for garbage in [
-        "[]",
-        "{\"a\":1}",
-        "{\"a\":[\"one.safetensors\"]}",
-        "{",
-        "null",
-    ] {
+    for garbage in ["[]", "{\"a\":1}", "{\"a\":[\"one.safetensors\"]}", "{", "null"] {
         let error = refused(garbage);
         assert!(matches!(error, ModelError::Data(_)), "{garbage}: {error}");
         assert!(error.to_string().contains("index.json"), "{error}");
@@ -289,13 +222,8 @@ fn lists_of_shards_that_lie_are_refused() {
 #[test]
 fn folders_and_files_that_are_not_there_are_named() {
     let folder = tempfile::tempdir().unwrap();
-    let message = SafetensorsFile::open(folder.path())
-        .unwrap_err()
-        .to_string();
-    assert!(
-        message.contains("holds neither `model.safetensors`"),
-        "{message}"
-    );
+    let message = SafetensorsFile::open(folder.path()).unwrap_err().to_string();
+    assert!(message.contains("holds neither `model.safetensors`"), "{message}");
     let missing = folder.path().join("absent.safetensors");
     let message = SafetensorsFile::open(&missing).unwrap_err().to_string();
     assert!(message.contains("absent.safetensors"), "{message}");
@@ -306,16 +234,10 @@ fn every_truncation_is_refused() {
     let bytes = std::fs::read(fixture("mixed.safetensors")).unwrap();
     for end in 0..bytes.len() {
         let error = read(&bytes[..end]).unwrap_err();
-        assert!(
-            matches!(error, ModelError::Safetensors { .. }),
-            "cut at {end}: {error}"
-        );
+        assert!(matches!(error, ModelError::Safetensors { .. }), "cut at {end}: {error}");
     }
     let longer: Vec<u8> = bytes.iter().copied().chain([0]).collect();
-    assert!(
-        read(&longer).is_err(),
-        "bytes after the end belong to no tensor"
-    );
+    assert!(read(&longer).is_err(), "bytes after the end belong to no tensor");
 }
 
 #[test]
@@ -331,52 +253,22 @@ fn headers_that_lie_are_refused() {
         ("overlap", with_y("[4,8]"), 8),
         ("gap", with_y("[12,16]"), 16),
         ("same bytes", with_y("[0,8]"), 8),
-        (
-            "beyond the end",
-            format!("{{{}}}", entry("[4]", "[0,16]")),
-            8,
-        ),
+        ("beyond the end", format!("{{{}}}", entry("[4]", "[0,16]")), 8),
         ("backwards", format!("{{{}}}", entry("[1]", "[4,0]")), 4),
-        (
-            "shape and offsets differ",
-            format!("{{{}}}", entry("[3]", "[0,8]")),
-            8,
-        ),
-        (
-            "overflow",
-            format!("{{{}}}", entry("[4294967296,4294967296,4]", "[0,0]")),
-            0,
-        ),
+        ("shape and offsets differ", format!("{{{}}}", entry("[3]", "[0,8]")), 8),
+        ("overflow", format!("{{{}}}", entry("[4294967296,4294967296,4]", "[0,0]")), 0),
         ("negative", format!("{{{}}}", entry("[-1]", "[0,4]")), 4),
-        (
-            "unknown type",
-            r#"{"x":{"dtype":"F33","shape":[1],"data_offsets":[0,4]}}"#.into(),
-            4,
-        ),
-        (
-            "no offsets",
-            r#"{"x":{"dtype":"F32","shape":[1]}}"#.into(),
-            4,
-        ),
+        ("unknown type", r#"{"x":{"dtype":"F33","shape":[1],"data_offsets":[0,4]}}"#.into(), 4),
+        ("no offsets", r#"{"x":{"dtype":"F32","shape":[1]}}"#.into(), 4),
         ("no object", "[1,2,3]".into(), 0),
         ("garbage", "<html>404</html>".into(), 0),
         ("deeply nested", "[".repeat(100_000), 0),
-        (
-            "metadata that is no text",
-            r#"{"__metadata__":{"a":1}}"#.into(),
-            0,
-        ),
+        ("metadata that is no text", r#"{"__metadata__":{"a":1}}"#.into(), 0),
     ];
     for (attack, header, data) in cases {
         let error = read(&file_with(&header, data)).unwrap_err();
-        assert!(
-            matches!(error, ModelError::Safetensors { .. }),
-            "{attack}: {error}"
-        );
-        assert!(
-            error.to_string().contains("hostile.safetensors"),
-            "{attack}: {error}"
-        );
+        assert!(matches!(error, ModelError::Safetensors { .. }), "{attack}: {error}");
+        assert!(error.to_string().contains("hostile.safetensors"), "{attack}: {error}");
     }
     for length in [0, 1, 99_999_999, 100_000_001, u64::MAX - 8, u64::MAX] {
         let mut bytes = length.to_le_bytes().to_vec();

@@ -115,10 +115,7 @@ mod tests {
 
     #[test]
     fn twenty_steps_are_those_of_pytorch() {
-        let text = include_str!(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/tests/fixtures/adamw.json"
-        ));
+        let text = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/adamw.json"));
         let golden: Golden = serde_json::from_str(text).unwrap();
         let adamw = AdamW {
             beta1: golden.beta1,
@@ -162,7 +159,8 @@ mod tests {
     fn long_buffers_are_updated_like_short_ones() {
         let adamw = AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.05 };
         let length = 3 * CHUNK + 5;
-        let gradients: Vec<f32> = (0..length).map(|i| ((i * 37 % 101) as f32 - 50.0) / 7.0).collect();
+        let gradients: Vec<f32> =
+            (0..length).map(|i| ((i * 37 % 101) as f32 - 50.0) / 7.0).collect();
         let mut whole = vec![0.5; length];
         let mut moments = Moments::zeros(length);
         for step in 1..=3 {

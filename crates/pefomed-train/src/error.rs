@@ -1,6 +1,9 @@
 //! Every way that planning and running a training can fail.
 
-use pefomed_data::DataError;
+use std::path::PathBuf;
+
+use pefomed_data::{DataError, Split};
+use pefomed_model::ModelError;
 
 /// An error of this crate; each names the file, the line or key, and the remedy where there is one.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +60,78 @@ pub enum TrainError {
     RecipeWrite {
         /// The value that does not fit.
         problem: String,
+    },
+    /// A model could not be read or run; the error names the file or tensor.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// There is nothing to train on or to predict.
+    #[error("`{data}` has no example in the split `{split}`: check `split` in the recipe")]
+    EmptySplit {
+        /// The data sets.
+        data: String,
+        /// The split.
+        split: Split,
+    },
+    /// A question or answer contains text that the prompt's structure is made of.
+    #[error(
+        "example `{id}` (row {row}) contains `{text}`, which the prompt template reserves: \
+         remove it from the data, or choose another template"
+    )]
+    ReservedText {
+        /// The example.
+        id: String,
+        /// Its row in the data set.
+        row: usize,
+        /// The text.
+        text: &'static str,
+    },
+    /// A feature file vanished or was damaged while it was in use.
+    #[error("`{}` was damaged or removed during the run; start it again to make it anew", path.display())]
+    FeatureFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A run is to be resumed with another recipe, other data or other weights.
+    #[error(
+        "`{}` belongs to a run with another recipe, other data or other frozen weights: resume it \
+         with what it was started with, or choose another run folder", path.display()
+    )]
+    OtherRun {
+        /// The checkpoint.
+        path: PathBuf,
+    },
+    /// The loss is not a number any more.
+    #[error(
+        "the loss of step {step} of stage `{stage}` is not finite: lower `learning_rate`; the last \
+         checkpoint is unharmed"
+    )]
+    Diverged {
+        /// The stage.
+        stage: String,
+        /// The step, counted from 1.
+        step: usize,
+    },
+    /// A run folder already holds a run.
+    #[error("`{}` already holds a run: pass --resume to go on with it, or choose another folder", path.display())]
+    RunExists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A run stopped because it was asked to, with everything saved.
+    #[error("stopped at step {step} of stage `{stage}`; `--resume` goes on from there")]
+    Stopped {
+        /// The stage.
+        stage: String,
+        /// Steps taken in it.
+        step: usize,
+    },
+    /// A run has no stage of that name.
+    #[error("the run has no stage `{stage}`; it has {known}")]
+    UnknownStage {
+        /// The name asked for.
+        stage: String,
+        /// The names there are.
+        known: String,
     },
 }
 

@@ -75,7 +75,15 @@ impl Preprocessor {
     /// [`DataError::Preprocessor`] for missing or unusable numbers and for a scaling other than
     /// from 0…255 to 0…1, [`DataError::ImageSize`] for an impossible size.
     pub fn from_file(path: &Path, size: Option<u32>) -> Result<Self, DataError> {
-        let config: Value = files::read_json(path)?;
+        Self::from_value(path, &files::read_json(path)?, size)
+    }
+
+    /// Takes mean and deviation from the contents of a `preprocessor_config.json`; `path` is for
+    /// messages.
+    ///
+    /// # Errors
+    /// As [`Preprocessor::from_file`].
+    pub fn from_value(path: &Path, config: &Value, size: Option<u32>) -> Result<Self, DataError> {
         let wrong = |problem: String| DataError::Preprocessor {
             path: path.to_owned(),
             problem,
@@ -96,8 +104,8 @@ impl Preprocessor {
         let normalises = config.get("do_normalize").and_then(Value::as_bool) != Some(false);
         let (mean, std) = if normalises {
             (
-                triple(&config, "image_mean").map_err(wrong)?,
-                triple(&config, "image_std").map_err(wrong)?,
+                triple(config, "image_mean").map_err(wrong)?,
+                triple(config, "image_std").map_err(wrong)?,
             )
         } else {
             ([0.0; 3], [1.0; 3])
@@ -105,7 +113,7 @@ impl Preprocessor {
         if std.iter().any(|value| *value <= 0.0) {
             return Err(wrong(format!("`image_std` is {std:?}: it must be above 0")));
         }
-        let Some(size) = size.or_else(|| published_size(&config)) else {
+        let Some(size) = size.or_else(|| published_size(config)) else {
             return Err(wrong(
                 "it names no square `size` or `crop_size`: set the image size in the recipe"
                     .to_owned(),

@@ -69,7 +69,7 @@ fn table(page: &mut Page, run: &Run, split: &str) {
         body.push_str(&row(&escape_short(&variant.name, 60), &cells));
     }
     page.table(
-        "scores",
+        "scores dense",
         &format!(
             "Exact match in per cent on the questions of split {}, by what was trained. All, open and \
              closed are under the true image.",

@@ -72,7 +72,10 @@ pub(super) fn loss_curve(name: &str, points: &[(f64, f64)]) -> Option<String> {
             svg,
             "<line class=\"grid\" x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
              <text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{value:.decimals$}</text>",
-            x.start, x.end, x.start - 7.0, at + 4.0
+            x.start,
+            x.end,
+            x.start - 7.0,
+            at + 4.0
         );
     }
     let (values, _) = ticks(x.from, x.to, 6.0);
@@ -98,9 +101,9 @@ pub(super) fn loss_curve(name: &str, points: &[(f64, f64)]) -> Option<String> {
         x.end,
         y.start,
         y.start,
-        (x.start + x.end) / 2.0,
+        x.start.midpoint(x.end),
         height - 6.0,
-        (y.start + y.end) / 2.0
+        y.start.midpoint(y.end)
     );
     let path = |points: &[(f64, f64)]| {
         let mut path = String::new();
@@ -246,44 +249,67 @@ impl Bar<'_> {
     }
 }
 
-/// Width of a forest cell in pixels.
+/// The 0–100 axis of forest cells, in a cell of [`FOREST_WIDTH`] pixels.
 const FOREST: Scale = Scale { from: 0.0, to: 1.0, start: 8.0, end: 212.0 };
+const FOREST_WIDTH: u32 = 226;
+const QUARTERS: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
 
 /// The axis above a column of [`forest`] cells.
 pub(super) fn forest_axis() -> String {
-    let mut svg = String::from(
-        "<svg class=\"forest\" viewBox=\"0 0 220 16\" width=\"220\" height=\"16\" aria-hidden=\"true\">",
-    );
-    for value in [0.0, 0.25, 0.5, 0.75, 1.0] {
+    let mut content = String::new();
+    for value in QUARTERS {
         let _ = write!(
-            svg,
+            content,
             "<text class=\"tick\" x=\"{:.1}\" y=\"12\" text-anchor=\"middle\">{:.0}</text>",
             FOREST.at(value),
             value * 100.0
         );
     }
-    svg.push_str("</svg>");
-    svg
+    forest_cell(16, &content)
 }
 
 /// A value with its interval on a 0–100 axis, and a dashed line where the whole stands.
 pub(super) fn forest(estimate: &Estimate, whole: f64) -> String {
-    let mut svg = String::from(
-        "<svg class=\"forest\" viewBox=\"0 0 220 22\" width=\"220\" height=\"22\" aria-hidden=\"true\">",
-    );
-    for value in [0.0, 0.25, 0.5, 0.75, 1.0] {
-        let at = FOREST.at(value);
-        let _ = write!(svg, "<line class=\"grid\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"0\" y2=\"22\"/>");
-    }
-    let at = FOREST.at(whole.clamp(0.0, 1.0));
-    let _ = write!(svg, "<line class=\"whole\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"0\" y2=\"22\"/>");
+    let mut content = forest_grid(whole);
     if let (Some(low), Some(high)) = (estimate.low, estimate.high) {
         let (low, high) = (FOREST.at(low.clamp(0.0, 1.0)), FOREST.at(high.clamp(0.0, 1.0)));
-        let _ = write!(svg, "<path class=\"span\" d=\"M{low:.1} 11H{high:.1}M{low:.1} 7v8M{high:.1} 7v8\"/>");
+        let _ = write!(
+            content,
+            "<path class=\"span\" d=\"M{low:.1} 11H{high:.1}M{low:.1} 7v8M{high:.1} 7v8\"/>"
+        );
     }
-    let at = FOREST.at(estimate.value.clamp(0.0, 1.0));
-    let _ = write!(svg, "<rect class=\"point\" x=\"{:.1}\" y=\"7\" width=\"8\" height=\"8\"/></svg>", at - 4.0);
-    svg
+    let _ = write!(
+        content,
+        "<rect class=\"point\" x=\"{:.1}\" y=\"7\" width=\"8\" height=\"8\"/>",
+        FOREST.at(estimate.value.clamp(0.0, 1.0)) - 4.0
+    );
+    forest_cell(22, &content)
+}
+
+/// The grid alone, for rows without a value.
+pub(super) fn forest_gap(whole: f64) -> String {
+    forest_cell(22, &forest_grid(whole))
+}
+
+fn forest_grid(whole: f64) -> String {
+    let mut content = String::new();
+    for (class, value) in
+        QUARTERS.map(|value| ("grid", value)).into_iter().chain([("whole", whole)])
+    {
+        let at = FOREST.at(value.clamp(0.0, 1.0));
+        let _ = write!(
+            content,
+            "<line class=\"{class}\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"0\" y2=\"22\"/>"
+        );
+    }
+    content
+}
+
+fn forest_cell(height: u32, content: &str) -> String {
+    format!(
+        "<svg class=\"forest\" viewBox=\"0 0 {FOREST_WIDTH} {height}\" width=\"{FOREST_WIDTH}\" \
+         height=\"{height}\" aria-hidden=\"true\">{content}</svg>"
+    )
 }
 
 #[cfg(test)]
@@ -323,10 +349,11 @@ mod tests {
 
     #[test]
     fn curves_of_constant_or_huge_losses_have_finite_coordinates() {
-        for points in [vec![(1.0, 0.5), (2.0, 0.5)], vec![(0.0, 0.0), (9.0, 0.0)], vec![
-            (1.0, 1e30),
-            (2.0, -1e30),
-        ]] {
+        for points in [
+            vec![(1.0, 0.5), (2.0, 0.5)],
+            vec![(0.0, 0.0), (9.0, 0.0)],
+            vec![(1.0, 1e30), (2.0, -1e30)],
+        ] {
             let svg = loss_curve("s", &points).unwrap();
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         }

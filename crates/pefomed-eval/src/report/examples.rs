@@ -13,7 +13,7 @@ use pefomed_data::{ImageCondition, Prediction, Task, files};
 use super::html::{Page, escape, escape_short};
 use super::picture;
 use super::run::Run;
-use crate::item::{Item, QUESTION_TYPE, parts};
+use crate::item::{ANSWER_TYPE, Item, QUESTION_TYPE, parts};
 use crate::{number, vqa};
 
 /// Cards for questions, and for captions or reports, whose texts are long.
@@ -131,13 +131,13 @@ fn in_turn<'a>(
     ordered
 }
 
-/// First question type, or the answer type, or nothing.
+/// First question type and answer type, where the data set labels them.
 fn kind(prediction: &Prediction) -> String {
-    let column = |name: &str| {
-        let value = prediction.labels.get(name)?;
-        parts(name, value).first().map(|part| (*part).to_lowercase())
+    let first = |name: &str| {
+        let value = prediction.labels.get(name).map_or("", String::as_str);
+        parts(name, value).first().map_or(String::new(), |part| part.to_lowercase())
     };
-    column(QUESTION_TYPE).or_else(|| column("answer_type")).unwrap_or_default()
+    format!("{} {}", first(QUESTION_TYPE), first(ANSWER_TYPE))
 }
 
 /// Writes a card; false when it has no picture.

@@ -62,7 +62,7 @@ impl Page {
         let _ = writeln!(
             self.html,
             "<div class=\"table\"><table class=\"{class}\">\
-             <caption><b>Table {}.</b> {caption}</caption>\
+             <caption><span><b>Table {}.</b> {caption}</span></caption>\
              <thead>{head}</thead><tbody>{body}</tbody></table></div>",
             self.tables
         );

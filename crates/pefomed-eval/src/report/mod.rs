@@ -104,7 +104,8 @@ fn title(page: &mut Page, run: &Run) {
         fact("", info.float("seconds").map(training::duration));
         fact("peak memory ", info.integer("peak_memory_bytes").map(training::bytes));
     } else {
-        page.left_out.push("Title, device, seed, digests: the folder has no <code>run.json</code>.".into());
+        page.left_out
+            .push("Title, device, seed, digests: the folder has no <code>run.json</code>.".into());
     }
     page.push(&format!(
         "<header><p class=\"kicker\">Evaluation report</p><h1>{}</h1><p class=\"facts\">{}</p></header>",
@@ -136,19 +137,22 @@ fn summary(page: &mut Page, run: &Run) {
 
 fn headline(metrics: &Metrics, task: &TaskMetrics) -> Option<String> {
     let scores = task.condition(ImageCondition::True)?;
+    let about = if metrics.images == scores.overall.groups {
+        format!("about {} images", thousands(metrics.images as u64))
+    } else {
+        format!("in {} groups", thousands(scores.overall.groups as u64))
+    };
     let mut text = format!(
-        "On split <b>{}</b> ({} questions about {} {}), the model’s answer matches the reference in \
-         <b>{} %</b> of the questions",
+        "On split <b>{}</b> ({} questions {about}), the model’s answer matches the reference in \
+         <b>{}\u{a0}%</b> of the questions",
         escape(&metrics.split),
         thousands(scores.overall.n as u64),
-        thousands(scores.overall.groups as u64),
-        if scores.overall.groups == 1 { "image or patient" } else { "images or patients" },
         with_interval(&scores.overall.exact_match),
     );
     if let (Some(open), Some(closed)) = (&scores.open, &scores.closed) {
         let _ = write!(
             text,
-            ": {} % of the open and {} % of the closed ones",
+            ": {}\u{a0}% of the open and {}\u{a0}% of the closed ones",
             percent(open.exact_match.value),
             percent(closed.exact_match.value)
         );
@@ -177,7 +181,7 @@ fn headline(metrics: &Metrics, task: &TaskMetrics) -> Option<String> {
     if let Some(best) = best {
         let _ = write!(
             text,
-            " The majority answer of the training split ({}) would match {} %.",
+            " The majority answer of the training split ({}) would match {}\u{a0}%.",
             best.rule.name(),
             percent(best.overall.value)
         );
@@ -231,7 +235,8 @@ fn reproduction(page: &mut Page, run: &Run) {
     if !digests.is_empty() {
         let mut list = String::from("<dl class=\"digests\">");
         for (name, digest) in digests {
-            let _ = write!(list, "<dt>{}</dt><dd><code>{}</code></dd>", escape(name), escape(&digest));
+            let _ =
+                write!(list, "<dt>{}</dt><dd><code>{}</code></dd>", escape(name), escape(&digest));
         }
         list.push_str("</dl>");
         page.push(&list);
@@ -259,7 +264,8 @@ fn methods(page: &mut Page, run: &Run) {
     define("What the image is worth", definitions::IMAGE_DEPENDENCE);
     define("Seen images", definitions::LEAKAGE);
     let mut used: Vec<BootstrapOptions> = Vec::new();
-    for metrics in run.metrics.values().chain(run.ablation.iter().flat_map(|v| v.metrics.values())) {
+    for metrics in run.metrics.values().chain(run.ablation.iter().flat_map(|v| v.metrics.values()))
+    {
         if !used.contains(&metrics.bootstrap) {
             used.push(metrics.bootstrap);
         }

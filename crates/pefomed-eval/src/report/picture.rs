@@ -73,9 +73,10 @@ fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for three in bytes.chunks(3) {
-        let joined = three.iter().enumerate().fold(0_u32, |joined, (index, byte)| {
-            joined | u32::from(*byte) << (16 - 8 * index)
-        });
+        let joined = three
+            .iter()
+            .enumerate()
+            .fold(0_u32, |joined, (index, byte)| joined | u32::from(*byte) << (16 - 8 * index));
         for digit in 0..4 {
             if digit <= three.len() {
                 out.push(char::from(ALPHABET[(joined >> (18 - 6 * digit)) as usize & 63]));
@@ -95,8 +96,13 @@ mod tests {
     fn base64_is_that_of_the_standard() {
         // RFC 4648, section 10.
         for (text, encoded) in [
-            ("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="),
-            ("fooba", "Zm9vYmE="), ("foobar", "Zm9vYmFy"),
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("fooba", "Zm9vYmE="),
+            ("foobar", "Zm9vYmFy"),
         ] {
             assert_eq!(base64(text.as_bytes()), encoded);
         }

@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use pefomed_data::{ImageCondition, Task};
 
-use super::charts::{Bar, bars, forest, forest_axis};
+use super::charts::{Bar, bars, forest, forest_axis, forest_gap};
 use super::html::{Page, escape, escape_short, head, row};
 use crate::bootstrap::Estimate;
-use crate::metrics::{ConditionMetrics, Metrics, TaskMetrics};
+use crate::item::QUESTION_TYPE;
+use crate::metrics::{AnswerTypeRule, ConditionMetrics, Metrics, TaskMetrics};
 use crate::number::{difference, percent, thousands, with_interval};
 
 /// What a condition is called in running text and tables.
@@ -61,7 +62,9 @@ pub(super) fn section(page: &mut Page, metrics: &Metrics) {
             .unscored
             .iter()
             .take(5)
-            .map(|line| format!("<code>{}</code> ({})", escape_short(&line.id, 60), escape(&line.reason)))
+            .map(|line| {
+                format!("<code>{}</code> ({})", escape_short(&line.id, 60), escape(&line.reason))
+            })
             .collect();
         let more = metrics.unscored.len().saturating_sub(shown.len());
         let _ = write!(
@@ -126,24 +129,31 @@ fn questions(page: &mut Page, task: &TaskMetrics) {
         }
     }
     let mut caption = String::from("Scores in per cent by what image the model was shown.");
-    if let Some(rule) = task.answer_type_rule {
-        let _ = write!(
-            caption,
-            " Open or closed is decided by the data set’s label for {} questions, and by whether the \
-             reference is yes or no for {}.",
-            thousands(rule.by_label as u64),
-            thousands(rule.by_answer as u64)
-        );
-    }
+    caption.push_str(&task.answer_type_rule.map_or_else(String::new, answer_type_rule));
     caption.push_str(&incomplete(task));
     let columns = ["", "questions", "n", "Exact match", "Token F1", "Token recall"];
     page.table("scores", &caption, &head(&columns), &body);
     condition_bars(page, task);
     controls(page, task);
-    if let Some(shown) =
-        task.condition(ImageCondition::True).or_else(|| task.conditions.first())
-    {
+    if let Some(shown) = task.condition(ImageCondition::True).or_else(|| task.conditions.first()) {
         labels(page, shown);
+    }
+}
+
+/// Says what told open questions from closed ones.
+fn answer_type_rule(rule: AnswerTypeRule) -> String {
+    let (by_label, by_answer) = (thousands(rule.by_label as u64), thousands(rule.by_answer as u64));
+    match (rule.by_label, rule.by_answer) {
+        (_, 0) => " Open or closed is what the data set’s label says.".to_owned(),
+        (0, _) => {
+            " The data set does not label open and closed; a question whose reference is yes \
+                   or no is closed."
+                .to_owned()
+        }
+        _ => format!(
+            " Open or closed is what the data set’s label says for {by_label} questions; of the \
+             {by_answer} without one, those whose reference is yes or no are closed."
+        ),
     }
 }
 
@@ -196,7 +206,10 @@ fn condition_bars(page: &mut Page, task: &TaskMetrics) {
 }
 
 fn controls(page: &mut Page, task: &TaskMetrics) {
-    let cells = |all: &Estimate, open: Option<&Estimate>, closed: Option<&Estimate>, write: fn(&Estimate) -> String| {
+    let cells = |all: &Estimate,
+                 open: Option<&Estimate>,
+                 closed: Option<&Estimate>,
+                 write: fn(&Estimate) -> String| {
         let cell = |estimate: Option<&Estimate>| estimate.map_or("–".to_owned(), write);
         [write(all), cell(open), cell(closed)]
     };
@@ -204,7 +217,12 @@ fn controls(page: &mut Page, task: &TaskMetrics) {
         let mut body = String::new();
         for drop in &task.image_dependence {
             let mut row_cells = vec![thousands(drop.n as u64)];
-            row_cells.extend(cells(&drop.overall, drop.open.as_ref(), drop.closed.as_ref(), difference));
+            row_cells.extend(cells(
+                &drop.overall,
+                drop.open.as_ref(),
+                drop.closed.as_ref(),
+                difference,
+            ));
             body.push_str(&row(&format!("True less {}", drop.control.name()), &row_cells));
         }
         let unpaired: usize = task.image_dependence.iter().map(|drop| drop.unpaired).sum();
@@ -220,9 +238,13 @@ fn controls(page: &mut Page, task: &TaskMetrics) {
     if !task.baselines.is_empty() {
         let mut body = String::new();
         for baseline in &task.baselines {
-            let mut row_cells =
-                cells(&baseline.overall, baseline.open.as_ref(), baseline.closed.as_ref(), with_interval)
-                    .to_vec();
+            let mut row_cells = cells(
+                &baseline.overall,
+                baseline.open.as_ref(),
+                baseline.closed.as_ref(),
+                with_interval,
+            )
+            .to_vec();
             row_cells.push(difference(&baseline.margin));
             body.push_str(&row(&format!("Majority, {}", baseline.rule.name()), &row_cells));
         }
@@ -232,16 +254,32 @@ fn controls(page: &mut Page, task: &TaskMetrics) {
              answers, and by how many points the model is better.",
             thousands(answers as u64)
         );
-        page.table("scores", &caption, &head(&["", "All", "Open", "Closed", "Model better by"]), &body);
+        page.table(
+            "scores",
+            &caption,
+            &head(&["", "All", "Open", "Closed", "Model better by"]),
+            &body,
+        );
     }
 }
 
-/// Tables with a forest plot for every label column.
+/// One table with a forest plot, a block for every label column.
 fn labels(page: &mut Page, condition: &ConditionMetrics) {
+    if condition.by_label.is_empty() {
+        return;
+    }
     let whole = condition.overall.exact_match.value;
-    for (column, rows) in &condition.by_label {
-        let mut body = String::new();
-        for one in rows {
+    let mut columns: Vec<&String> = condition.by_label.keys().collect();
+    columns.sort_by_key(|column| column.as_str() != QUESTION_TYPE);
+    let mut body = String::new();
+    for column in columns {
+        let _ = write!(
+            body,
+            "<tr class=\"block\"><th scope=\"rowgroup\" colspan=\"3\">{}</th><td>{}</td></tr>",
+            escape_short(&column.replace('_', " "), 60),
+            forest_gap(whole)
+        );
+        for one in &condition.by_label[column] {
             body.push_str(&row(
                 &escape_short(&one.label, 60),
                 &[
@@ -251,20 +289,18 @@ fn labels(page: &mut Page, condition: &ConditionMetrics) {
                 ],
             ));
         }
-        let several = if column == "question_type" {
-            " A question with several types counts under each."
-        } else {
-            ""
-        };
-        let caption = format!(
-            "Exact match in per cent by {}, {}. The dashed line is all questions, {}.{several}",
-            escape(&column.replace('_', " ")),
-            condition_name(condition.condition).to_lowercase(),
-            percent(whole),
-        );
-        let axis = forest_axis();
-        page.table("forest", &caption, &head(&["", "n", "Exact match", &axis]), &body);
     }
+    let several = if condition.by_label.contains_key(QUESTION_TYPE) {
+        " A question with several question types counts under each."
+    } else {
+        ""
+    };
+    let caption = format!(
+        "Exact match in per cent by label, {}. The dashed line is all questions, {}.{several}",
+        condition_name(condition.condition).to_lowercase(),
+        percent(whole),
+    );
+    page.table("forest", &caption, &head(&["", "n", "Exact match", &forest_axis()]), &body);
 }
 
 fn texts(page: &mut Page, task: &TaskMetrics) {
@@ -289,5 +325,10 @@ fn texts(page: &mut Page, task: &TaskMetrics) {
          whether they mean the same.{}",
         incomplete(task)
     );
-    page.table("scores", &caption, &head(&["", "n", "Token F1", "Token recall", "Exact match"]), &body);
+    page.table(
+        "scores",
+        &caption,
+        &head(&["", "n", "Token F1", "Token recall", "Exact match"]),
+        &body,
+    );
 }

@@ -11,14 +11,18 @@ use crate::number::{thousands, trimmed};
 /// Appends stages with loss curves, and the parameter table.
 pub(super) fn section(page: &mut Page, run: &Run) {
     let stages = run.log.as_ref().map_or(&[][..], |log| log.stages.as_slice());
-    let counted = run.info.as_ref().is_some_and(|info| {
-        info.has("trainable_parameters") || info.has("frozen_parameters")
-    });
+    let counted = run
+        .info
+        .as_ref()
+        .is_some_and(|info| info.has("trainable_parameters") || info.has("frozen_parameters"));
     if stages.is_empty() {
-        page.left_out.push("Loss curves: the folder has no <code>events.jsonl</code>, or it has no step.".into());
+        page.left_out.push(
+            "Loss curves: the folder has no <code>events.jsonl</code>, or it has no step.".into(),
+        );
     }
     if !counted {
-        page.left_out.push("Parameters: there is no <code>run.json</code> that counts them.".into());
+        page.left_out
+            .push("Parameters: there is no <code>run.json</code> that counts them.".into());
     }
     if stages.is_empty() && !counted {
         return;
@@ -43,14 +47,13 @@ pub(super) fn section(page: &mut Page, run: &Run) {
 fn parameters(page: &mut Page, info: &Info) {
     let trained = info.counts("trainable_parameters");
     let frozen = info.counts("frozen_parameters");
-    let sum = |counts: &[(&str, u64)]| counts.iter().fold(0_u64, |sum, (_, n)| sum.saturating_add(*n));
+    let sum =
+        |counts: &[(&str, u64)]| counts.iter().fold(0_u64, |sum, (_, n)| sum.saturating_add(*n));
     let (trained_sum, frozen_sum) = (sum(&trained), sum(&frozen));
     let total = trained_sum.saturating_add(frozen_sum);
     let mut body = String::new();
-    let rows = trained
-        .iter()
-        .map(|one| (one, "trained"))
-        .chain(frozen.iter().map(|one| (one, "frozen")));
+    let rows =
+        trained.iter().map(|one| (one, "trained")).chain(frozen.iter().map(|one| (one, "frozen")));
     for ((name, count), state) in rows {
         body.push_str(&row(
             &escape(name),
@@ -68,7 +71,11 @@ fn parameters(page: &mut Page, info: &Info) {
 }
 
 fn share(count: u64, total: u64) -> String {
-    if total == 0 { "–".to_owned() } else { format!("{:.2}", count as f64 / total as f64 * 100.0) }
+    if total == 0 {
+        "–".to_owned()
+    } else {
+        format!("{:.2}", count as f64 / total as f64 * 100.0)
+    }
 }
 
 fn stage_table(page: &mut Page, stages: &[Stage]) {
@@ -105,7 +112,7 @@ fn stage_table(page: &mut Page, stages: &[Stage]) {
         body.push_str(&row(&escape(&stage.name), &cells));
     }
     page.table(
-        "scores",
+        "scores dense",
         "Training stages. The losses are means over the first and the last tenth of the logged steps.",
         &head(&[
             "Stage", "Steps", "Examples", "Items seen", "Trainable", "First loss", "Last loss", "Tokens/s", "Time",

@@ -34,6 +34,8 @@ struct PeftConfig {
     rank_pattern: BTreeMap<String, usize>,
     #[serde(default)]
     alpha_pattern: BTreeMap<String, f64>,
+    #[serde(default)]
+    alora_invocation_tokens: Option<serde_json::Value>,
 }
 
 impl LoraAdapter {
@@ -127,6 +129,9 @@ impl PeftConfig {
         }
         if self.bias.as_deref().is_some_and(|bias| bias != "none") {
             return Err(refuse("trained biases".to_owned()));
+        }
+        if self.alora_invocation_tokens.is_some() {
+            return Err(refuse("an adapter that only acts after invocation tokens".to_owned()));
         }
         if self.r == 0 {
             return Err(refuse("rank 0".to_owned()));

@@ -39,12 +39,7 @@ impl GgufFile {
     /// [`ModelError::Gguf`].
     pub fn from_mapped(origin: String, file: MappedFile) -> Result<Self, ModelError> {
         match parse(file.as_bytes()) {
-            Ok((metadata, tensors)) => Ok(Self {
-                origin,
-                file,
-                metadata,
-                tensors,
-            }),
+            Ok((metadata, tensors)) => Ok(Self { origin, file, metadata, tensors }),
             Err(fault) => Err(ModelError::Gguf { origin, fault }),
         }
     }
@@ -75,14 +70,10 @@ impl GgufFile {
     /// # Errors
     /// As [`GgufFile::str`].
     pub fn u64(&self, key: &str) -> Result<u64, ModelError> {
-        self.scalar(
-            key,
-            "an integer that is not negative",
-            |value| match value {
-                Scalar::Integer(integer) => u64::try_from(integer).ok(),
-                _ => None,
-            },
-        )
+        self.scalar(key, "an integer that is not negative", |value| match value {
+            Scalar::Integer(integer) => u64::try_from(integer).ok(),
+            _ => None,
+        })
     }
 
     /// A real number of either width. Values that tools store as `f32` come back as such: the
@@ -150,13 +141,10 @@ impl GgufFile {
     }
 
     fn value(&self, key: &str) -> Result<Value, ModelError> {
-        self.metadata
-            .get(key)
-            .copied()
-            .ok_or_else(|| ModelError::MetadataMissing {
-                origin: self.origin.clone(),
-                key: key.to_owned(),
-            })
+        self.metadata.get(key).copied().ok_or_else(|| ModelError::MetadataMissing {
+            origin: self.origin.clone(),
+            key: key.to_owned(),
+        })
     }
 
     fn scalar<'a, T>(
@@ -191,12 +179,7 @@ impl GgufFile {
             _ => value.describe(bytes),
         };
         let (origin, key) = (self.origin.clone(), key.to_owned());
-        ModelError::MetadataKind {
-            origin,
-            key,
-            wanted,
-            found,
-        }
+        ModelError::MetadataKind { origin, key, wanted, found }
     }
 }
 
@@ -216,15 +199,12 @@ impl TensorSource for GgufFile {
     fn read_f32(&self, name: &str) -> Result<Vec<f32>, ModelError> {
         let place = self.tensors.get(name).ok_or_else(|| missing(self, name))?;
         let bytes = &self.file.as_bytes()[place.bytes.clone()];
-        place
-            .stored
-            .widen(bytes)
-            .ok_or_else(|| ModelError::TensorType {
-                origin: self.origin.clone(),
-                name: name.to_owned(),
-                stored: place.stored,
-                wanted: "real numbers",
-            })
+        place.stored.widen(bytes).ok_or_else(|| ModelError::TensorType {
+            origin: self.origin.clone(),
+            name: name.to_owned(),
+            stored: place.stored,
+            wanted: "real numbers",
+        })
     }
 
     fn origin(&self) -> &str {

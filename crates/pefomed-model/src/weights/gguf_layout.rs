@@ -55,10 +55,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Contents, GgufFault> {
     for _ in 0..pair_count {
         let key = cursor.text("a metadata key")?.to_owned();
         let kind = cursor.kind()?;
-        let value = Value {
-            kind,
-            at: cursor.at(),
-        };
+        let value = Value { kind, at: cursor.at() };
         cursor.skip(kind)?;
         if metadata.contains_key(&key) {
             return Err(GgufFault::DuplicateKey { key });
@@ -73,9 +70,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Contents, GgufFault> {
         .collect::<Result<Vec<Description>, _>>()?;
     let data_start = (cursor.at() as u64)
         .checked_next_multiple_of(alignment)
-        .map_or(bytes.len(), |start| {
-            usize::try_from(start).unwrap_or(usize::MAX)
-        })
+        .map_or(bytes.len(), |start| usize::try_from(start).unwrap_or(usize::MAX))
         .min(bytes.len());
     let tensors = place_all(descriptions, alignment, data_start, bytes.len())?;
     Ok((metadata, tensors))
@@ -101,30 +96,18 @@ fn description(cursor: &mut Cursor<'_>) -> Result<Description, GgufFault> {
     let name = cursor.text("the name of a tensor")?.to_owned();
     let count = cursor.u32(READING)?;
     if count > MOST_DIMENSIONS {
-        return Err(GgufFault::Dimensions {
-            tensor: name,
-            count,
-            limit: MOST_DIMENSIONS,
-        });
+        return Err(GgufFault::Dimensions { tensor: name, count, limit: MOST_DIMENSIONS });
     }
-    let mut sizes = (0..count)
-        .map(|_| cursor.u64(READING))
-        .collect::<Result<Vec<u64>, _>>()?;
+    let mut sizes = (0..count).map(|_| cursor.u64(READING)).collect::<Result<Vec<u64>, _>>()?;
     sizes.reverse();
     let number = cursor.u32(READING)?;
     let offset = cursor.u64(READING)?;
     let Some(stored) = StoredType::of_gguf(number) else {
-        return Err(GgufFault::TensorType {
-            tensor: name,
-            name: type_name(number),
-            number,
-        });
+        return Err(GgufFault::TensorType { tensor: name, name: type_name(number), number });
     };
     let (values, bytes) = stored.block();
-    let too_large = |name: &str| GgufFault::TensorSize {
-        tensor: name.into(),
-        shape: sizes.clone(),
-    };
+    let too_large =
+        |name: &str| GgufFault::TensorSize { tensor: name.into(), shape: sizes.clone() };
     let shape = sizes
         .iter()
         .map(|&size| usize::try_from(size))
@@ -132,31 +115,19 @@ fn description(cursor: &mut Cursor<'_>) -> Result<Description, GgufFault> {
         .map_err(|_| too_large(&name))?;
     let row = shape.last().copied().unwrap_or(1);
     if row % values != 0 {
-        return Err(GgufFault::Blocks {
-            tensor: name,
-            row,
-            stored,
-        });
+        return Err(GgufFault::Blocks { tensor: name, row, stored });
     }
     let (rest, blocks) = (&shape[..shape.len().saturating_sub(1)], row / values);
     let product = |least: usize| {
         rest.iter()
             .chain([&blocks, &bytes])
-            .try_fold(1_usize, |product, &size| {
-                product.checked_mul(size.max(least))
-            })
+            .try_fold(1_usize, |product, &size| product.checked_mul(size.max(least)))
     };
     // An empty dimension must not hide that the others overflow for whoever multiplies them.
     let Some(bytes) = product(1).and(product(0)) else {
         return Err(too_large(&name));
     };
-    Ok(Description {
-        name,
-        stored,
-        shape,
-        offset,
-        bytes,
-    })
+    Ok(Description { name, stored, shape, offset, bytes })
 }
 
 /// Checks that all tensors are aligned, lie within the data and do not overlap.
@@ -170,47 +141,25 @@ fn place_all(
     let mut tensors = BTreeMap::new();
     descriptions.sort_by_key(|tensor| tensor.offset);
     let mut last: Option<(String, usize)> = None;
-    for Description {
-        name,
-        stored,
-        shape,
-        offset,
-        bytes,
-    } in descriptions
-    {
+    for Description { name, stored, shape, offset, bytes } in descriptions {
         if offset % alignment != 0 {
-            return Err(GgufFault::Unaligned {
-                tensor: name,
-                offset,
-                alignment,
-            });
+            return Err(GgufFault::Unaligned { tensor: name, offset, alignment });
         }
         let place = usize::try_from(offset)
             .ok()
             .and_then(|start| Some(start..start.checked_add(bytes)?))
             .filter(|place| place.end <= data);
         let Some(place) = place else {
-            return Err(GgufFault::OutsideFile {
-                tensor: name,
-                offset,
-                bytes,
-                data,
-            });
+            return Err(GgufFault::OutsideFile { tensor: name, offset, bytes, data });
         };
         if let Some((first, end)) = last
             && place.start < end
         {
-            return Err(GgufFault::Overlap {
-                first,
-                second: name,
-            });
+            return Err(GgufFault::Overlap { first, second: name });
         }
         last = Some((name.clone(), place.end));
-        let place = Place {
-            stored,
-            shape,
-            bytes: data_start + place.start..data_start + place.end,
-        };
+        let place =
+            Place { stored, shape, bytes: data_start + place.start..data_start + place.end };
         if tensors.contains_key(&name) {
             return Err(GgufFault::DuplicateTensor { tensor: name });
         }

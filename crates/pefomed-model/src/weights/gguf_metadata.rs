@@ -89,10 +89,7 @@ pub(super) struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(bytes: &'a [u8], at: usize) -> Self {
-        Self {
-            bytes,
-            at: at.min(bytes.len()),
-        }
+        Self { bytes, at: at.min(bytes.len()) }
     }
 
     pub(super) fn at(&self) -> usize {
@@ -105,10 +102,7 @@ impl<'a> Cursor<'a> {
 
     fn take<const N: usize>(&mut self, reading: &'static str) -> Result<[u8; N], GgufFault> {
         let Some(bytes) = self.bytes[self.at..].first_chunk::<N>() else {
-            return Err(GgufFault::Cut {
-                end: self.bytes.len(),
-                reading,
-            });
+            return Err(GgufFault::Cut { end: self.bytes.len(), reading });
         };
         self.at += N;
         Ok(*bytes)
@@ -143,12 +137,7 @@ impl<'a> Cursor<'a> {
         let left = self.left();
         match usize::try_from(count) {
             Ok(fitting) if fitting <= left / least => Ok(fitting),
-            _ => Err(GgufFault::Count {
-                at: self.at,
-                count,
-                counted,
-                left,
-            }),
+            _ => Err(GgufFault::Count { at: self.at, count, counted, left }),
         }
     }
 
@@ -210,10 +199,7 @@ impl<'a> Cursor<'a> {
             return Ok(());
         }
         if depth == NESTING {
-            return Err(GgufFault::Nesting {
-                at: self.at,
-                limit: NESTING,
-            });
+            return Err(GgufFault::Nesting { at: self.at, limit: NESTING });
         }
         let (element, count) = self.array_head()?;
         (0..count).try_for_each(|_| self.skip_nested(element, depth + 1))
@@ -244,9 +230,7 @@ impl Value {
         }
         let mut cursor = Cursor::new(bytes, self.at);
         let (element, count) = cursor.array_head().ok()?;
-        (0..count)
-            .map(|_| cursor.scalar(element).ok().flatten().and_then(&convert))
-            .collect()
+        (0..count).map(|_| cursor.scalar(element).ok().flatten().and_then(&convert)).collect()
     }
 
     /// In words, for messages: `text`, `an array of 5 values, each text`.

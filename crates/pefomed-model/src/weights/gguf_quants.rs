@@ -136,10 +136,7 @@ fn group_scales(block: &[u8]) -> [(f32, f32); 8] {
 /// The values j and j + 16 of a block with a plane of fifth bits.
 fn five_bits(byte: u8, fifths: u32, j: usize) -> (f32, f32) {
     let fifth = |position: usize| ((fifths >> position & 1) << 4) as u8;
-    (
-        f32::from(byte & 15 | fifth(j)),
-        f32::from(byte >> 4 | fifth(j + 16)),
-    )
+    (f32::from(byte & 15 | fifth(j)), f32::from(byte >> 4 | fifth(j + 16)))
 }
 
 fn half_at(block: &[u8], at: usize) -> f32 {

@@ -28,10 +28,7 @@ pub struct Loader<'a> {
 impl<'a> Loader<'a> {
     /// Starts with nothing taken.
     pub fn new(source: &'a dyn TensorSource) -> Self {
-        Self {
-            source,
-            taken: BTreeSet::new(),
-        }
+        Self { source, taken: BTreeSet::new() }
     }
 
     /// The source, for shapes and messages.
@@ -50,10 +47,7 @@ impl<'a> Loader<'a> {
     /// [`ModelError::TensorMissing`] with similar names, [`ModelError::TensorShape`] with both
     /// shapes, [`ModelError::TensorType`].
     pub fn take(&mut self, name: &str, expected: &[usize]) -> Result<Vec<f32>, ModelError> {
-        let found = self
-            .source
-            .shape(name)
-            .ok_or_else(|| missing(self.source, name))?;
+        let found = self.source.shape(name).ok_or_else(|| missing(self.source, name))?;
         if found != expected {
             return Err(ModelError::TensorShape {
                 origin: self.source.origin().to_owned(),
@@ -85,11 +79,7 @@ impl<'a> Loader<'a> {
         Err(ModelError::TensorsLeftOver {
             origin: self.source.origin().to_owned(),
             count: left.len(),
-            names: left
-                .iter()
-                .take(LISTED)
-                .map(|name| (*name).to_owned())
-                .collect(),
+            names: left.iter().take(LISTED).map(|name| (*name).to_owned()).collect(),
         })
     }
 }
@@ -105,11 +95,7 @@ pub(super) fn nearest(name: &str, names: &[&str]) -> Vec<String> {
         .map(|other| (edit_distance(name.as_bytes(), other.as_bytes()), *other))
         .collect();
     ranked.sort_unstable();
-    ranked
-        .into_iter()
-        .take(SUGGESTED)
-        .map(|(_, name)| name.to_owned())
-        .collect()
+    ranked.into_iter().take(SUGGESTED).map(|(_, name)| name.to_owned()).collect()
 }
 
 /// Insertions, deletions and substitutions of bytes that turn `a` into `b` (Levenshtein).
@@ -141,20 +127,8 @@ mod tests {
 
     #[test]
     fn the_nearest_names_come_first() {
-        let names = [
-            "blk.0.attn_k.weight",
-            "blk.0.attn_q.bias",
-            "norm",
-            "blk.0.attn_q.weight",
-        ];
+        let names = ["blk.0.attn_k.weight", "blk.0.attn_q.bias", "norm", "blk.0.attn_q.weight"];
         let near = nearest("blk.0.attn_q.weigth", &names);
-        assert_eq!(
-            near,
-            [
-                "blk.0.attn_q.weight",
-                "blk.0.attn_k.weight",
-                "blk.0.attn_q.bias"
-            ]
-        );
+        assert_eq!(near, ["blk.0.attn_q.weight", "blk.0.attn_k.weight", "blk.0.attn_q.bias"]);
     }
 }

@@ -76,10 +76,8 @@ pub fn open(path: &Path) -> Result<Box<dyn TensorSource>, ModelError> {
 }
 
 fn map(path: &Path) -> Result<pefomed_kernels::mapped::MappedFile, ModelError> {
-    pefomed_kernels::mapped::MappedFile::open(path).map_err(|source| ModelError::Read {
-        path: path.to_owned(),
-        source,
-    })
+    pefomed_kernels::mapped::MappedFile::open(path)
+        .map_err(|source| ModelError::Read { path: path.to_owned(), source })
 }
 
 /// The error for a name that a source does not hold, with the names that resemble it most.

@@ -60,15 +60,10 @@ impl SafetensorsFile {
             } else if path.join(INDEX).exists() {
                 Self::open_shards(&path.join(INDEX))
             } else {
-                Err(ModelError::NoWeights {
-                    folder: path.to_owned(),
-                })
+                Err(ModelError::NoWeights { folder: path.to_owned() })
             };
         }
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "json")
-        {
+        if path.extension().is_some_and(|extension| extension == "json") {
             return Self::open_shards(path);
         }
         Self::from_mapped(path.display().to_string(), map(path)?)
@@ -82,12 +77,7 @@ impl SafetensorsFile {
         let mut tensors = BTreeMap::new();
         let mut metadata = BTreeMap::new();
         read_header(&origin, file.as_bytes(), 0, &mut tensors, &mut metadata)?;
-        Ok(Self {
-            origin,
-            shards: vec![file],
-            tensors,
-            metadata,
-        })
+        Ok(Self { origin, shards: vec![file], tensors, metadata })
     }
 
     fn open_shards(path: &Path) -> Result<Self, ModelError> {
@@ -105,44 +95,25 @@ impl SafetensorsFile {
         };
         for (shard, names) in by_shard {
             if !is_plain_name(&shard) {
-                return Err(ModelError::ShardOutside {
-                    index: path.to_owned(),
-                    shard,
-                });
+                return Err(ModelError::ShardOutside { index: path.to_owned(), shard });
             }
             let shard_path = folder.join(&shard);
             let mapped = match MappedFile::open(&shard_path) {
                 Ok(mapped) => mapped,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    return Err(ModelError::ShardMissing {
-                        index: path.to_owned(),
-                        shard,
-                    });
+                    return Err(ModelError::ShardMissing { index: path.to_owned(), shard });
                 }
                 Err(source) => {
-                    return Err(ModelError::Read {
-                        path: shard_path,
-                        source,
-                    });
+                    return Err(ModelError::Read { path: shard_path, source });
                 }
             };
             let mut held = BTreeMap::new();
             let origin = shard_path.display().to_string();
             let number = file.shards.len();
-            read_header(
-                &origin,
-                mapped.as_bytes(),
-                number,
-                &mut held,
-                &mut file.metadata,
-            )?;
+            read_header(&origin, mapped.as_bytes(), number, &mut held, &mut file.metadata)?;
             for tensor in names {
                 let Some(place) = held.remove(&tensor) else {
-                    return Err(ModelError::NotInShard {
-                        index: path.to_owned(),
-                        tensor,
-                        shard,
-                    });
+                    return Err(ModelError::NotInShard { index: path.to_owned(), tensor, shard });
                 };
                 file.tensors.insert(tensor, place);
             }
@@ -170,8 +141,7 @@ impl SafetensorsFile {
     /// # Errors
     /// [`ModelError::TensorMissing`], [`ModelError::TensorType`].
     pub fn read_u8(&self, name: &str) -> Result<Vec<u8>, ModelError> {
-        self.read_exactly(name, Dtype::U8, "bytes")
-            .map(<[u8]>::to_vec)
+        self.read_exactly(name, Dtype::U8, "bytes").map(<[u8]>::to_vec)
     }
 
     fn read_exactly(
@@ -216,9 +186,7 @@ impl TensorSource for SafetensorsFile {
     }
 
     fn dtype(&self, name: &str) -> Option<StoredType> {
-        self.tensors
-            .get(name)
-            .map(|place| StoredType::of_safetensors(place.dtype))
+        self.tensors.get(name).map(|place| StoredType::of_safetensors(place.dtype))
     }
 
     fn read_f32(&self, name: &str) -> Result<Vec<f32>, ModelError> {
@@ -245,11 +213,8 @@ fn read_header(
     tensors: &mut BTreeMap<String, Place>,
     metadata: &mut BTreeMap<String, String>,
 ) -> Result<(), ModelError> {
-    let (header_bytes, header) =
-        SafeTensors::read_metadata(bytes).map_err(|source| ModelError::Safetensors {
-            origin: origin.to_owned(),
-            source,
-        })?;
+    let (header_bytes, header) = SafeTensors::read_metadata(bytes)
+        .map_err(|source| ModelError::Safetensors { origin: origin.to_owned(), source })?;
     // The header stands between its own length, 8 bytes, and the data.
     let data_start = 8 + header_bytes;
     for (name, info) in header.tensors() {
@@ -271,8 +236,6 @@ fn read_header(
 /// Whether a name is that of a file in the same folder, on every system.
 fn is_plain_name(name: &str) -> bool {
     let mut parts = Path::new(name).components();
-    matches!(
-        (parts.next(), parts.next()),
-        (Some(Component::Normal(_)), None)
-    ) && !name.contains(['/', '\\', ':', '\0'])
+    matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None))
+        && !name.contains(['/', '\\', ':', '\0'])
 }

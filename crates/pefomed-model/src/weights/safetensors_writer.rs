@@ -59,18 +59,9 @@ impl TensorValues {
 
     fn bytes(&self) -> Cow<'_, [u8]> {
         match self {
-            Self::F32(values) => values
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect(),
-            Self::F16(values) => values
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect(),
-            Self::I64(values) => values
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect(),
+            Self::F32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Self::F16(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Self::I64(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
             Self::U8(values) => Cow::Borrowed(values),
         }
     }
@@ -90,29 +81,19 @@ pub fn write_safetensors(
 ) -> Result<(), ModelError> {
     let mut order: Vec<_> = tensors.iter().collect();
     order.sort_by(|(left, _, a), (right, _, b)| {
-        b.dtype()
-            .bitsize()
-            .cmp(&a.dtype().bitsize())
-            .then_with(|| left.cmp(right))
+        b.dtype().bitsize().cmp(&a.dtype().bitsize()).then_with(|| left.cmp(right))
     });
     let mut header = Map::new();
     if !metadata.is_empty() {
-        let pairs = metadata
-            .iter()
-            .map(|(key, value)| (key.clone(), Value::from(value.clone())));
+        let pairs = metadata.iter().map(|(key, value)| (key.clone(), Value::from(value.clone())));
         header.insert(METADATA.to_owned(), Value::Object(pairs.collect()));
     }
     let mut end = 0;
     for (name, shape, values) in &order {
         if name == METADATA {
-            return Err(ModelError::WriteName {
-                name: name.clone(),
-                problem: "reserved",
-            });
+            return Err(ModelError::WriteName { name: name.clone(), problem: "reserved" });
         }
-        let count = shape
-            .iter()
-            .try_fold(1_usize, |product, &size| product.checked_mul(size));
+        let count = shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
         if count != Some(values.len()) {
             return Err(ModelError::WriteShape {
                 name: name.clone(),
@@ -122,19 +103,10 @@ pub fn write_safetensors(
         }
         let start = end;
         end += values.len() * values.dtype().bitsize() / 8;
-        let info = TensorInfo {
-            dtype: values.dtype(),
-            shape: shape.clone(),
-            data_offsets: (start, end),
-        };
-        if header
-            .insert(name.clone(), serde_json::json!(info))
-            .is_some()
-        {
-            return Err(ModelError::WriteName {
-                name: name.clone(),
-                problem: "used twice",
-            });
+        let info =
+            TensorInfo { dtype: values.dtype(), shape: shape.clone(), data_offsets: (start, end) };
+        if header.insert(name.clone(), serde_json::json!(info)).is_some() {
+            return Err(ModelError::WriteName { name: name.clone(), problem: "used twice" });
         }
     }
     let mut header = Value::Object(header).to_string().into_bytes();
@@ -142,9 +114,7 @@ pub fn write_safetensors(
     files::write_atomically(path, |out| {
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(&header)?;
-        order
-            .iter()
-            .try_for_each(|(_, _, values)| out.write_all(&values.bytes()))
+        order.iter().try_for_each(|(_, _, values)| out.write_all(&values.bytes()))
     })?;
     Ok(())
 }

@@ -10,10 +10,7 @@ use super::gguf_quants as quants;
 /// How a tensor's values are stored. Block-quantized types carry the names of ggml, where a block
 /// of 32 or 256 consecutive values of a row shares its scales.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(
-    non_camel_case_types,
-    reason = "the names that the formats and their users write"
-)]
+#[allow(non_camel_case_types, reason = "the names that the formats and their users write")]
 pub enum StoredType {
     /// IEEE double precision.
     F64,
@@ -128,10 +125,5 @@ impl fmt::Display for StoredType {
 
 /// Decodes consecutive little-endian values.
 pub(super) fn each<const N: usize, T>(bytes: &[u8], decode: impl Fn([u8; N]) -> T) -> Vec<T> {
-    bytes
-        .as_chunks::<N>()
-        .0
-        .iter()
-        .map(|value| decode(*value))
-        .collect()
+    bytes.as_chunks::<N>().0.iter().map(|value| decode(*value)).collect()
 }

@@ -120,9 +120,8 @@ fn collect_unknown(
     for (key, value) in table {
         let name: &str = key.get_ref();
         let inner = match shape {
-            Table(keys) => match find(keys, name) {
-                Some(inner) => inner,
-                None => {
+            Table(keys) => {
+                let Some(inner) = find(keys, name) else {
                     found.push(Unknown {
                         key: name.to_owned(),
                         span: key.span(),
@@ -130,8 +129,9 @@ fn collect_unknown(
                         hint: hint(name, keys),
                     });
                     continue;
-                }
-            },
+                };
+                inner
+            }
             Named(inner) => *inner,
             Value | Shape::Path | Source | List(_) => continue,
         };
@@ -175,8 +175,11 @@ pub(super) fn resolve_paths(value: &mut toml::Value, shape: &Shape, base: &Path)
             let is_path = matches!(shape, Shape::Path) || ModelSource::is_path(text);
             // A name that is not UTF-8 could not be written back; the folder is then left off, and
             // the relative path still works from where the program was started.
-            if is_path && !text.is_empty() && let Some(whole) = base.join(&*text).to_str() {
-                *text = whole.to_owned();
+            if is_path
+                && !text.is_empty()
+                && let Some(whole) = base.join(&*text).to_str()
+            {
+                whole.clone_into(text);
             }
         }
         (toml::Value::Table(table), Table(keys)) => {

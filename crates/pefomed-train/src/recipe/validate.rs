@@ -54,7 +54,10 @@ impl Recipe {
     /// Checks what types cannot say. A recipe that was read has passed.
     pub(super) fn validate(&self) -> Checked {
         if self.output.as_deref().is_some_and(is_empty) {
-            return Err(Complaint::new("output", "`output` is empty: name a folder or leave it out"));
+            return Err(Complaint::new(
+                "output",
+                "`output` is empty: name a folder or leave it out",
+            ));
         }
         self.validate_model()?;
         self.validate_adapter()?;
@@ -69,7 +72,10 @@ impl Recipe {
             let folders = [("path", Some(&data.path)), ("images", data.images.as_ref())];
             for (key, folder) in folders {
                 if folder.is_some_and(|folder| is_empty(folder)) {
-                    return Err(Complaint::new(path(key), format!("[data.{name}] `{key}` is empty")));
+                    return Err(Complaint::new(
+                        path(key),
+                        format!("[data.{name}] `{key}` is empty"),
+                    ));
                 }
             }
             split::assign(&mut [], &data.split).map_err(|error| {

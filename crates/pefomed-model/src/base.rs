@@ -1,0 +1,248 @@
+//! Finding and loading the frozen parts: a folder in Hugging Face layout, a GGUF file, a repository
+//! of the hub, or the tiny base inside the program.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use pefomed_data::image::Preprocessor;
+use pefomed_data::prompt::Template;
+use pefomed_data::tokenizer::{BpeVocabulary, Tokenizer};
+use pefomed_data::{DataError, files};
+use pefomed_kernels::mapped::MappedFile;
+use serde::de::DeserializeOwned;
+
+use crate::config::{Dinov2Config, LlamaConfig};
+use crate::decoder::LlamaDecoder;
+use crate::embedded;
+use crate::error::ModelError;
+use crate::parameters::Placement;
+use crate::vision::Dinov2;
+use crate::weights::{self, GgufFile, Loader, SafetensorsFile, TensorSource};
+
+/// Where the files of a model are.
+#[derive(Clone, Debug)]
+pub enum ModelFiles {
+    /// A folder in Hugging Face layout.
+    Folder(PathBuf),
+    /// A single GGUF file.
+    Gguf(PathBuf),
+    /// Inside the program: the part (`vision` or `decoder`) of an embedded base.
+    Embedded(&'static embedded::Part),
+}
+
+impl ModelFiles {
+    /// Files at a path: a folder, or a GGUF file.
+    ///
+    /// # Errors
+    /// [`ModelError::NoModel`] when there is nothing, or a file of another kind.
+    pub fn at(path: &Path) -> Result<Self, ModelError> {
+        if path.is_dir() {
+            return Ok(Self::Folder(path.to_owned()));
+        }
+        if path.is_file() {
+            return Ok(Self::Gguf(path.to_owned()));
+        }
+        Err(ModelError::NoModel { path: path.to_owned() })
+    }
+
+    /// A repository of the Hugging Face hub, as `owner/name`: fetched into the hub's cache unless it
+    /// is there. `HF_HUB_OFFLINE=1` forbids fetching.
+    ///
+    /// # Errors
+    /// [`ModelError::Hub`] when this build has no hub support, or the repository cannot be had.
+    pub fn from_hub(name: &str) -> Result<Self, ModelError> {
+        crate::hub::fetch(name).map(Self::Folder)
+    }
+
+    /// The encoder of an embedded base.
+    ///
+    /// # Errors
+    /// [`ModelError::NoEmbedded`] for an unknown name.
+    pub fn embedded_vision(name: &str) -> Result<Self, ModelError> {
+        Ok(Self::Embedded(&embedded::base(name)?.vision))
+    }
+
+    /// The decoder of an embedded base.
+    ///
+    /// # Errors
+    /// [`ModelError::NoEmbedded`] for an unknown name.
+    pub fn embedded_decoder(name: &str) -> Result<Self, ModelError> {
+        Ok(Self::Embedded(&embedded::base(name)?.decoder))
+    }
+
+    /// For messages: the path, or the name of what is embedded.
+    pub fn origin(&self) -> String {
+        match self {
+            Self::Folder(path) | Self::Gguf(path) => path.display().to_string(),
+            Self::Embedded(part) => part.name.to_owned(),
+        }
+    }
+
+    fn bytes(&self, file: &str) -> Result<Cow<'static, [u8]>, ModelError> {
+        match self {
+            Self::Folder(folder) => Ok(Cow::Owned(files::read_bytes(&folder.join(file))?)),
+            Self::Embedded(part) => part.file(file).map(Cow::Borrowed),
+            Self::Gguf(path) => Err(ModelError::NoModel { path: path.join(file) }),
+        }
+    }
+
+    fn json<T: DeserializeOwned>(&self, file: &str) -> Result<T, ModelError> {
+        let bytes = self.bytes(file)?;
+        serde_json::from_slice(&bytes).map_err(|source| {
+            DataError::Json { path: Path::new(&self.origin()).join(file), source }.into()
+        })
+    }
+
+    fn tensors(&self) -> Result<Box<dyn TensorSource>, ModelError> {
+        match self {
+            Self::Folder(path) | Self::Gguf(path) => weights::open(path),
+            Self::Embedded(part) => {
+                let bytes = part.file("model.safetensors")?;
+                let mapped = MappedFile::from_static(bytes);
+                Ok(Box::new(SafetensorsFile::from_mapped(part.name.to_owned(), mapped)?))
+            }
+        }
+    }
+}
+
+/// A loaded vision encoder.
+pub struct Vision {
+    /// The encoder, frozen.
+    pub encoder: Dinov2,
+    /// How images become its input.
+    pub preprocessor: Preprocessor,
+    /// Digest of its weights.
+    pub digest: String,
+}
+
+/// Reads only the configuration of a vision encoder.
+///
+/// # Errors
+/// As [`Dinov2Config::read`].
+pub fn vision_config(files: &ModelFiles) -> Result<Dinov2Config, ModelError> {
+    let config: Dinov2Config = files.json("config.json")?;
+    config.check(&files.origin())?;
+    Ok(config)
+}
+
+/// Loads a vision encoder for square images of `size` pixels.
+///
+/// # Errors
+/// Whatever is wrong with its files, with the name of the file, key or tensor.
+pub fn load_vision(
+    files: &ModelFiles,
+    size: u32,
+    place: &Placement,
+) -> Result<Vision, ModelError> {
+    let config = vision_config(files)?;
+    let source = files.tensors()?;
+    let mut loader = Loader::new(source.as_ref());
+    let encoder = Dinov2::from_hugging_face(config, &mut loader, place)?;
+    loader.finish(&Dinov2::ignorable)?;
+    let name = "preprocessor_config.json";
+    let settings = files.json(name)?;
+    let path = Path::new(&files.origin()).join(name);
+    let preprocessor = Preprocessor::from_value(&path, &settings, Some(size))?;
+    Ok(Vision { encoder, preprocessor, digest: source.digest() })
+}
+
+/// A loaded decoder.
+pub struct Decoder {
+    /// The decoder, frozen.
+    pub decoder: LlamaDecoder,
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+    /// Digest of its weights.
+    pub digest: String,
+}
+
+/// Reads only the configuration of a decoder.
+///
+/// # Errors
+/// As [`LlamaConfig::read`] and [`LlamaConfig::from_gguf`].
+pub fn decoder_config(files: &ModelFiles) -> Result<LlamaConfig, ModelError> {
+    if let ModelFiles::Gguf(path) = files {
+        let file = GgufFile::open(path)?;
+        let tied = file.shape("output.weight").is_none();
+        return LlamaConfig::from_gguf(&file, &files.origin(), tied);
+    }
+    let config: LlamaConfig = files.json("config.json")?;
+    config.check(&files.origin())?;
+    Ok(config)
+}
+
+/// Reads only the tokenizer of a decoder: `tokenizer`, if named, or the decoder's own.
+///
+/// # Errors
+/// [`ModelError::Data`] for a vocabulary that cannot be used.
+pub fn load_tokenizer(
+    files: &ModelFiles,
+    tokenizer: Option<&Path>,
+    template: Template,
+) -> Result<Tokenizer, ModelError> {
+    let (begin, end) = (template.begin(), template.end());
+    if let Some(path) = tokenizer {
+        return Ok(Tokenizer::from_file(path, begin, end)?);
+    }
+    let origin = files.origin();
+    if let ModelFiles::Gguf(path) = files {
+        let json = gguf_vocabulary(&GgufFile::open(path)?)?.to_tokenizer_json(&origin)?;
+        return Ok(Tokenizer::from_json(&origin, json.to_string().as_bytes(), begin, end)?);
+    }
+    let json = files.bytes("tokenizer.json")?;
+    Ok(Tokenizer::from_json(&origin, &json, begin, end)?)
+}
+
+/// Loads a decoder. The end token of the template must be in its vocabulary.
+///
+/// # Errors
+/// Whatever is wrong with its files, with the name of the file, key or tensor.
+pub fn load_decoder(
+    files: &ModelFiles,
+    tokenizer: Option<&Path>,
+    template: Template,
+    place: &Placement,
+) -> Result<Decoder, ModelError> {
+    let config = decoder_config(files)?;
+    let tokenizer = load_tokenizer(files, tokenizer, template)?;
+    if tokenizer.len() > config.vocab_size {
+        return Err(ModelError::TokenRange {
+            token: tokenizer.len() as u32 - 1,
+            vocabulary: config.vocab_size as u32,
+        });
+    }
+    let source = files.tensors()?;
+    let mut loader = Loader::new(source.as_ref());
+    let decoder = if matches!(files, ModelFiles::Gguf(_)) {
+        LlamaDecoder::from_gguf(config, &mut loader, place)?
+    } else {
+        LlamaDecoder::from_hugging_face(config, &mut loader, place)?
+    };
+    loader.finish(&LlamaDecoder::ignorable)?;
+    Ok(Decoder { decoder, tokenizer, digest: source.digest() })
+}
+
+/// The byte-pair vocabulary of a GGUF file.
+///
+/// # Errors
+/// [`ModelError::Unsupported`] for a vocabulary of another kind, [`ModelError::MetadataMissing`].
+pub fn gguf_vocabulary(file: &GgufFile) -> Result<BpeVocabulary, ModelError> {
+    let model = file.str("tokenizer.ggml.model")?;
+    if model != "gpt2" {
+        return Err(ModelError::Unsupported {
+            origin: file.origin().to_owned(),
+            what: format!("a vocabulary of kind `{model}`; name a tokenizer.json in the recipe"),
+        });
+    }
+    let strings = |key: &str| {
+        let list = file.string_array(key)?;
+        Ok::<_, ModelError>(list.into_iter().map(str::to_owned).collect())
+    };
+    let pre = "tokenizer.ggml.pre";
+    Ok(BpeVocabulary {
+        tokens: strings("tokenizer.ggml.tokens")?,
+        merges: strings("tokenizer.ggml.merges")?,
+        kinds: file.i32_array("tokenizer.ggml.token_type")?,
+        pre_tokenizer: if file.has_key(pre) { file.str(pre)?.to_owned() } else { "default".into() },
+    })
+}

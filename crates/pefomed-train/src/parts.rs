@@ -1,0 +1,146 @@
+//! The frozen parts of a recipe, loaded and joined.
+
+use std::collections::BTreeMap;
+
+use pefomed_data::Tokenizer;
+use pefomed_data::image::Preprocessor;
+use pefomed_model::adapter::{LoraAdapter, LoraConfig, Site};
+use pefomed_model::base::{self, ModelFiles};
+use pefomed_model::decoder::LlamaDecoder;
+use pefomed_model::multimodal::{TunedDecoder, VisionTower};
+use pefomed_model::parameters::Placement;
+use pefomed_model::projector::Projector;
+
+use crate::TrainError;
+use crate::recipe::{Adapter, Model, ModelSource, Recipe};
+
+/// The frozen vision encoder and decoder of a recipe.
+pub struct Parts {
+    /// Encoder and joining of tokens.
+    pub vision: VisionTower,
+    /// How images become the encoder's input.
+    pub preprocessor: Preprocessor,
+    /// Digest of the encoder's weights.
+    pub vision_digest: String,
+    /// Visual tokens of an image, after joining.
+    pub visual_tokens: usize,
+    /// The decoder.
+    pub decoder: LlamaDecoder,
+    /// Digest of the decoder's weights.
+    pub decoder_digest: String,
+    /// The decoder's tokenizer.
+    pub tokenizer: Tokenizer,
+}
+
+/// Files of the vision encoder.
+///
+/// # Errors
+/// When there are none at the place the recipe names.
+pub fn vision_files(model: &Model) -> Result<ModelFiles, TrainError> {
+    Ok(match &model.vision {
+        ModelSource::Path(path) => ModelFiles::at(path)?,
+        ModelSource::Hub(name) => ModelFiles::from_hub(name)?,
+        ModelSource::Embedded(name) => ModelFiles::embedded_vision(name)?,
+    })
+}
+
+/// Files of the decoder.
+///
+/// # Errors
+/// When there are none at the place the recipe names.
+pub fn decoder_files(model: &Model) -> Result<ModelFiles, TrainError> {
+    Ok(match &model.decoder {
+        ModelSource::Path(path) => ModelFiles::at(path)?,
+        ModelSource::Hub(name) => ModelFiles::from_hub(name)?,
+        ModelSource::Embedded(name) => ModelFiles::embedded_decoder(name)?,
+    })
+}
+
+/// Settings of the adapter.
+///
+/// # Errors
+/// [`TrainError::RecipeValue`] for a projection that no decoder has.
+pub fn lora_config(adapter: &Adapter) -> Result<LoraConfig, TrainError> {
+    let sites = adapter.targets.iter().map(|name| {
+        name.parse::<Site>().map_err(|problem| TrainError::RecipeValue {
+            origin: "recipe".to_owned(),
+            line: None,
+            problem: format!("[adapter] targets: {problem}"),
+        })
+    });
+    let mut targets = sites.collect::<Result<Vec<_>, _>>()?;
+    targets.sort();
+    targets.dedup();
+    Ok(LoraConfig {
+        rank: adapter.rank,
+        alpha: adapter.alpha,
+        dropout: adapter.dropout,
+        targets,
+    })
+}
+
+impl Parts {
+    /// Loads what a recipe names.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the files, by name.
+    pub fn load(recipe: &Recipe, place: &Placement) -> Result<Self, TrainError> {
+        let model = &recipe.model;
+        let vision = base::load_vision(&vision_files(model)?, model.image_size, place)?;
+        let tower = VisionTower { encoder: vision.encoder, merge: model.merge };
+        let visual_tokens = tower.tokens(model.image_size as usize)?;
+        let files = decoder_files(model)?;
+        let decoder =
+            base::load_decoder(&files, model.tokenizer.as_deref(), model.template, place)?;
+        Ok(Self {
+            vision: tower,
+            preprocessor: vision.preprocessor,
+            vision_digest: vision.digest,
+            visual_tokens,
+            decoder: decoder.decoder,
+            decoder_digest: decoder.digest,
+            tokenizer: decoder.tokenizer,
+        })
+    }
+
+    /// A decoder with a fresh projector and adapter, drawn from the recipe's seed.
+    ///
+    /// # Errors
+    /// As [`lora_config`].
+    pub fn untuned(&self, recipe: &Recipe) -> Result<TunedDecoder, TrainError> {
+        let place = self.decoder.place();
+        let config = self.decoder.config();
+        let (input, output) = (self.vision.width(), config.hidden_size);
+        let lora = lora_config(&recipe.adapter)?;
+        Ok(TunedDecoder {
+            decoder: self.decoder.clone(),
+            projector: Projector::new(input, output, recipe.seed.wrapping_add(1), place),
+            adapter: LoraAdapter::new(lora, config, recipe.seed.wrapping_add(2), place),
+        })
+    }
+
+    /// A decoder with the projector and adapter of a folder.
+    ///
+    /// # Errors
+    /// Whatever is missing, misshapen or left over in it.
+    pub fn tuned(&self, folder: &std::path::Path) -> Result<TunedDecoder, TrainError> {
+        let place = self.decoder.place();
+        let config = self.decoder.config();
+        let (input, output) = (self.vision.width(), config.hidden_size);
+        Ok(TunedDecoder {
+            decoder: self.decoder.clone(),
+            projector: Projector::read(folder, input, output, place)?,
+            adapter: LoraAdapter::read_peft(folder, config, place)?,
+        })
+    }
+
+    /// Digests of everything frozen that decides a result.
+    pub fn digests(&self, recipe: &Recipe) -> BTreeMap<String, String> {
+        BTreeMap::from([
+            ("vision weights".to_owned(), self.vision_digest.clone()),
+            ("decoder weights".to_owned(), self.decoder_digest.clone()),
+            ("tokenizer".to_owned(), self.tokenizer.digest().to_owned()),
+            ("prompt".to_owned(), recipe.model.template.digest()),
+        ])
+    }
+}

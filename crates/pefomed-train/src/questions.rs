@@ -1,0 +1,147 @@
+//! Examples as tokenized questions, with their images numbered.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use pefomed_data::formats;
+use pefomed_data::prompt::Template;
+use pefomed_data::split::{self, SplitRule};
+use pefomed_data::{Example, ImageSource, Message, MessageTree, Split, Tokenizer, files};
+
+use crate::TrainError;
+use crate::recipe::{DataSet, Recipe};
+
+/// Reads a data set of a recipe and assigns its splits.
+///
+/// # Errors
+/// As [`formats::read`] and [`split::assign`].
+pub fn read(data: &DataSet) -> Result<Vec<Example>, TrainError> {
+    let mut examples = formats::read(data.format, &data.path, data.images.as_deref())?;
+    if data.split != SplitRule::Published {
+        split::assign(&mut examples, &data.split)?;
+    }
+    Ok(examples)
+}
+
+/// Reads data sets by name and keeps one split of them, in the order given.
+///
+/// # Errors
+/// As [`read`]; [`TrainError::EmptySplit`] when nothing is left.
+pub fn read_split(
+    recipe: &Recipe,
+    names: &[String],
+    wanted: Split,
+) -> Result<Vec<Example>, TrainError> {
+    let mut kept = Vec::new();
+    for name in names {
+        let data = recipe.data.get(name).ok_or_else(|| TrainError::RecipeValue {
+            origin: "recipe".to_owned(),
+            line: None,
+            problem: format!("no data set is called `{name}`"),
+        })?;
+        kept.extend(read(data)?.into_iter().filter(|example| example.split == wanted));
+    }
+    if kept.is_empty() {
+        return Err(TrainError::EmptySplit { data: names.join(", "), split: wanted });
+    }
+    Ok(kept)
+}
+
+/// Numbers images by their files, so that an image that several data sets or stages share is
+/// encoded once.
+#[derive(Clone, Debug, Default)]
+pub struct ImageTable {
+    numbers: BTreeMap<PathBuf, u32>,
+    sources: Vec<ImageSource>,
+}
+
+impl ImageTable {
+    /// The number of an image, given it if it has none.
+    pub fn number(&mut self, image: &ImageSource) -> u32 {
+        let next = self.sources.len() as u32;
+        *self.numbers.entry(image.path.clone()).or_insert_with(|| {
+            self.sources.push(image.clone());
+            next
+        })
+    }
+
+    /// Images in the order of their numbers.
+    pub fn sources(&self) -> &[ImageSource] {
+        &self.sources
+    }
+}
+
+/// Tokenized questions of one stage or one prediction.
+#[derive(Clone, Debug, Default)]
+pub struct Questions {
+    /// The examples they come from.
+    pub examples: Vec<Example>,
+    /// One for each example.
+    pub messages: Vec<Message>,
+    /// Questions with the same number are about the same images.
+    pub groups: Vec<usize>,
+    /// The prompts as text.
+    pub prompts: Vec<String>,
+}
+
+/// How examples become questions.
+#[derive(Clone, Copy)]
+pub struct Asking<'a> {
+    /// The turns around an instruction.
+    pub template: Template,
+    /// The decoder's tokenizer.
+    pub tokenizer: &'a Tokenizer,
+    /// Visual tokens of an image.
+    pub visual_tokens: usize,
+    /// Whether the answers are left out, to be generated.
+    pub to_generate: bool,
+}
+
+impl Questions {
+    /// Tokenizes examples; `image` numbers the images of each.
+    ///
+    /// # Errors
+    /// [`TrainError::ReservedText`] for an example that contains text the template reserves.
+    pub fn new(
+        examples: Vec<Example>,
+        asking: Asking<'_>,
+        mut images: impl FnMut(usize, &Example) -> Vec<u32>,
+    ) -> Result<Self, TrainError> {
+        let mut questions = Self::default();
+        let mut groups: BTreeMap<Vec<u32>, usize> = BTreeMap::new();
+        for (index, example) in examples.iter().enumerate() {
+            if let Some(text) = asking.template.reserved_in(example) {
+                let (id, row) = (example.id.clone(), example.row);
+                return Err(TrainError::ReservedText { id, row, text });
+            }
+            let numbers = images(index, example);
+            let prompt = asking.template.prompt(example);
+            let key = key(&example.id);
+            questions.messages.push(asking.tokenizer.message(
+                &prompt,
+                &numbers,
+                asking.visual_tokens,
+                key,
+                asking.to_generate,
+            )?);
+            questions.prompts.push(prompt.text());
+            // Without images there is nothing to share: each question is a group of its own.
+            let next = groups.len();
+            let group = if numbers.is_empty() { vec![u32::MAX, index as u32] } else { numbers };
+            questions.groups.push(*groups.entry(group).or_insert(next));
+        }
+        questions.examples = examples;
+        Ok(questions)
+    }
+
+    /// A tree of some questions of one group.
+    pub fn tree(&self, questions: &[usize]) -> Option<MessageTree> {
+        MessageTree::new(questions.iter().map(|&index| self.messages[index].clone()).collect())
+    }
+}
+
+/// A number from an id, for random draws that belong to the example and not to its place.
+fn key(id: &str) -> u64 {
+    let digest = files::digest([id]);
+    u64::from_str_radix(&digest[..16], 16).unwrap_or_default()
+}

@@ -1,0 +1,304 @@
+//! The training loop, from the first step of the first stage to the adapter.
+//!
+//! One optimizer step: the sampler names the questions; trees of questions about the same images
+//! are packed into micro-batches; each gives a sum of losses and its gradients; the gradients are
+//! added in a fixed order and divided by the number of answer tokens of the whole step; AdamW takes
+//! the step. Micro-batches run on all cores at once, and how they are cut depends on the recipe
+//! alone, so the number of cores changes the time and not one bit of the result.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use pefomed_data::pack::group_by_budget;
+use pefomed_data::{MessageTree, PackedBatch, Split, files, split};
+use pefomed_model::multimodal::TunedDecoder;
+use pefomed_model::parameters::{Trainable, read};
+use rayon::prelude::*;
+
+use crate::adamw::Moments;
+use crate::checkpoint::{self, Position};
+use crate::events::{Event, Observer};
+use crate::features::Features;
+use crate::parts::Parts;
+use crate::questions::{Asking, ImageTable, Questions, read_split};
+use crate::recipe::{Recipe, Stage};
+use crate::run_folder::{RunFolder, peak_memory_bytes};
+use crate::sampler::Sampler;
+use crate::TrainError;
+
+/// A recipe made ready: parts loaded, questions tokenized, images encoded.
+pub struct Training {
+    /// The recipe.
+    pub recipe: Recipe,
+    /// The frozen parts.
+    pub parts: Parts,
+    /// The questions of each stage.
+    pub stages: Vec<Questions>,
+    /// Their images.
+    pub features: Features,
+    /// Digest of what is trained on.
+    pub data_digest: String,
+}
+
+/// Trained weights, and how they came about.
+pub struct Trained {
+    /// The model with its adapter and projector.
+    pub model: TunedDecoder,
+    /// Wall seconds of all stages, without what came before a resume.
+    pub seconds: f64,
+}
+
+impl Training {
+    /// Loads and prepares everything. `progress` hears how many of how many images are encoded.
+    ///
+    /// # Errors
+    /// Whatever is wrong with models, data or images, by name.
+    pub fn prepare(
+        recipe: Recipe,
+        parts: Parts,
+        run: &RunFolder,
+        progress: &(dyn Fn(usize, usize) + Sync),
+    ) -> Result<Self, TrainError> {
+        let mut table = ImageTable::default();
+        let asking = Asking {
+            template: recipe.model.template,
+            tokenizer: &parts.tokenizer,
+            visual_tokens: parts.visual_tokens,
+            to_generate: false,
+        };
+        let mut stages = Vec::with_capacity(recipe.stages.len());
+        let mut digests = Vec::new();
+        for stage in &recipe.stages {
+            let examples = read_split(&recipe, &stage.data, Split::Train)?;
+            digests.push(split::split_digest(&examples));
+            stages.push(Questions::new(examples, asking, |_, example| {
+                example.images.iter().map(|image| table.number(image)).collect()
+            })?);
+        }
+        let features = Features::compute(&parts, table.sources(), &run.features(), progress)?;
+        let data_digest = files::digest(&digests);
+        Ok(Self { recipe, parts, stages, features, data_digest })
+    }
+
+    /// Names everything that decides the result of a run.
+    ///
+    /// # Errors
+    /// [`TrainError::RecipeWrite`].
+    pub fn identity(&self) -> Result<String, TrainError> {
+        let mut recipe = self.recipe.clone();
+        recipe.output = None;
+        recipe.evaluation = None;
+        let digests: Vec<String> = self.parts.digests(&self.recipe).into_values().collect();
+        Ok(files::digest([recipe.to_toml()?, self.data_digest.clone()].iter().chain(&digests)))
+    }
+
+    /// Steps of a stage.
+    pub fn steps(&self, stage: usize) -> usize {
+        self.recipe.stages[stage].steps(self.stages[stage].messages.len())
+    }
+
+    /// Runs all stages. With `from`, goes on where that checkpoint stood. `stop` asks the loop to
+    /// save a checkpoint and leave.
+    ///
+    /// # Errors
+    /// [`TrainError::Diverged`] when the loss is no number any more, [`TrainError::Stopped`] when
+    /// asked to stop, and whatever fails in writing or computing.
+    pub fn run(
+        &self,
+        mut model: TunedDecoder,
+        from: Option<(Position, Vec<Moments>)>,
+        run: &RunFolder,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+    ) -> Result<Trained, TrainError> {
+        let started = Instant::now();
+        let identity = self.identity()?;
+        let decoder_name = self.recipe.model.decoder.to_string();
+        let (mut position, mut restored) = match from {
+            Some((position, moments)) => (position, Some(moments)),
+            None => (Position { stage: 0, step: 0, total: 0, identity }, None),
+        };
+        while position.stage < self.recipe.stages.len() {
+            let stage = &self.recipe.stages[position.stage];
+            let questions = &self.stages[position.stage];
+            let stage_started = Instant::now();
+            let steps = self.steps(position.stage);
+            let schedule = stage.schedule(steps);
+            let adamw = stage.adamw();
+            let mut sampler = self.sampler(position.stage);
+            model.projector.set_trainable(stage.train_projector);
+            model.adapter.set_trainable(stage.train_adapter);
+            let mut moments = restored.take().unwrap_or_else(|| fresh_moments(&mut model));
+            observer.event(&if position.step == 0 {
+                Event::StageStarted {
+                    stage: stage.name.clone(),
+                    steps,
+                    examples: questions.messages.len(),
+                    trainable: trained_count(&mut model, stage),
+                }
+            } else {
+                Event::Resumed { stage: stage.name.clone(), step: position.step }
+            })?;
+
+            for step in position.step..steps {
+                let step_started = Instant::now();
+                let Some(drawn) = sampler.step(step) else { break };
+                let trees: Vec<MessageTree> =
+                    drawn.trees.iter().filter_map(|tree| questions.tree(tree)).collect();
+                let seed = dropout_seed(self.recipe.seed, position.stage, step);
+                let pass = self.gradients(&model, &trees, stage, seed)?;
+                if !pass.loss.is_finite() {
+                    return Err(TrainError::Diverged { stage: stage.name.clone(), step: step + 1 });
+                }
+                let rate = schedule.at(step);
+                for (((_, mut parameter), moments), gradient) in
+                    model.parameters().into_iter().zip(&mut moments).zip(&pass.gradients)
+                {
+                    let Some(gradient) = gradient else { continue };
+                    let mut values = parameter.values();
+                    let decays = parameter.decays();
+                    adamw.update(step as u64 + 1, rate, decays, &mut values, gradient, moments);
+                    parameter.set(values, true);
+                }
+                position.step = step + 1;
+                position.total += 1;
+                observer.event(&Event::Step {
+                    stage: stage.name.clone(),
+                    step: step + 1,
+                    steps,
+                    loss: pass.loss,
+                    learning_rate: rate,
+                    tokens: pass.tokens,
+                    questions: drawn.questions(),
+                    seconds: step_started.elapsed().as_secs_f64(),
+                })?;
+                let asked = stop.load(Ordering::Relaxed);
+                let due = stage.checkpoint_every > 0 && (step + 1) % stage.checkpoint_every == 0;
+                if (asked || due) && step + 1 < steps {
+                    let path =
+                        checkpoint::write(run, &position, &mut model, &moments, &decoder_name)?;
+                    observer.event(&Event::Checkpoint {
+                        stage: stage.name.clone(),
+                        step: step + 1,
+                        path,
+                    })?;
+                }
+                if asked && step + 1 < steps {
+                    let stage = stage.name.clone();
+                    return Err(TrainError::Stopped { stage, step: step + 1 });
+                }
+            }
+
+            model.set_trainable(false);
+            let folder = run.stage_adapter(&stage.name);
+            checkpoint::write_adapter(&folder, &mut model, &decoder_name)?;
+            observer.event(&Event::StageFinished {
+                stage: stage.name.clone(),
+                seconds: stage_started.elapsed().as_secs_f64(),
+                peak_memory_bytes: peak_memory_bytes(),
+            })?;
+            position.stage += 1;
+            position.step = 0;
+            let moments = fresh_moments(&mut model);
+            checkpoint::write(run, &position, &mut model, &moments, &decoder_name)?;
+        }
+        checkpoint::write_adapter(&run.adapter(), &mut model, &decoder_name)?;
+        Ok(Trained { model, seconds: started.elapsed().as_secs_f64() })
+    }
+
+    fn sampler(&self, stage: usize) -> Sampler {
+        let settings = &self.recipe.stages[stage];
+        Sampler::new(
+            &self.stages[stage].groups,
+            self.recipe.seed.wrapping_add(1000 * (stage as u64 + 1)),
+            settings.batch,
+            settings.max_questions_per_tree,
+            settings.share_images,
+        )
+    }
+
+    /// Mean loss of a step and the gradients of all parameters.
+    fn gradients(
+        &self,
+        model: &TunedDecoder,
+        trees: &[MessageTree],
+        stage: &Stage,
+        seed: u64,
+    ) -> Result<Pass, TrainError> {
+        let sizes: Vec<usize> = trees.iter().map(MessageTree::positions).collect();
+        let targets: usize = trees.iter().map(MessageTree::targets).sum();
+        let dropout = stage.train_adapter.then_some((self.recipe.adapter.dropout, seed));
+        let one = |trees: &[MessageTree], mut model: TunedDecoder| {
+            let batch = PackedBatch::new(trees);
+            let features = self.features.get(&self.parts, &batch.images())?;
+            let (loss, _) = model.loss_sum(&batch, &features, dropout)?;
+            let loss = loss / targets as f64;
+            let mut found = loss.backward();
+            let gradients: Vec<Option<Vec<f32>>> = model
+                .parameters()
+                .iter()
+                .map(|(_, parameter)| parameter.take_gradient(&mut found))
+                .collect();
+            let loss = f64::from(read(loss).first().copied().unwrap_or(f32::NAN));
+            Ok::<_, TrainError>(Pass { loss, gradients, tokens: batch.len() })
+        };
+        let jobs: Vec<(&[MessageTree], TunedDecoder)> = group_by_budget(&sizes, stage.token_budget)
+            .into_iter()
+            .map(|range| (&trees[range], model.clone()))
+            .collect();
+        let parts: Vec<Pass> = jobs
+            .into_par_iter()
+            .map(|(trees, model)| one(trees, model))
+            .collect::<Result<_, _>>()?;
+        let mut parts = parts.into_iter();
+        let mut sum = parts.next().unwrap_or_default();
+        for part in parts {
+            sum.add(part);
+        }
+        Ok(sum)
+    }
+}
+
+/// What one micro-batch, or a whole step, gives.
+#[derive(Default)]
+struct Pass {
+    loss: f64,
+    /// One for each parameter; none for one that the loss does not depend on.
+    gradients: Vec<Option<Vec<f32>>>,
+    tokens: usize,
+}
+
+impl Pass {
+    fn add(&mut self, other: Self) {
+        self.loss += other.loss;
+        self.tokens += other.tokens;
+        for (sum, part) in self.gradients.iter_mut().zip(other.gradients) {
+            match (sum, part) {
+                (Some(sum), Some(part)) => sum.iter_mut().zip(part).for_each(|(s, p)| *s += p),
+                (sum @ None, part) => *sum = part,
+                (Some(_), None) => {}
+            }
+        }
+    }
+}
+
+fn fresh_moments(model: &mut TunedDecoder) -> Vec<Moments> {
+    model.parameters().iter().map(|(_, parameter)| Moments::zeros(parameter.len())).collect()
+}
+
+fn trained_flags(stage: &Stage) -> (bool, bool) {
+    (stage.train_projector, stage.train_adapter)
+}
+
+/// Values that a stage trains.
+fn trained_count(model: &mut TunedDecoder, stage: &Stage) -> usize {
+    let (projector, adapter) = trained_flags(stage);
+    let count = |trained, count| if trained { count } else { 0 };
+    count(projector, model.projector.parameter_count())
+        + count(adapter, model.adapter.parameter_count())
+}
+
+/// A seed for each step that no other step of the run has.
+fn dropout_seed(seed: u64, stage: usize, step: usize) -> u64 {
+    seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ ((stage as u64) << 48) ^ step as u64
+}
