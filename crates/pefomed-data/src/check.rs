@@ -33,10 +33,7 @@ pub struct CheckOptions<'a> {
 
 impl Default for CheckOptions<'_> {
     fn default() -> Self {
-        Self {
-            decode_images: true,
-            progress: None,
-        }
+        Self { decode_images: true, progress: None }
     }
 }
 
@@ -58,11 +55,8 @@ pub fn check(examples: &[Example], options: &CheckOptions<'_>) -> CheckReport {
         groups.insert(&example.group);
         *tasks.entry(example.task).or_insert(0) += 1;
     }
-    let pairs = [
-        (Split::Test, Split::Train),
-        (Split::Val, Split::Train),
-        (Split::Test, Split::Val),
-    ];
+    let pairs =
+        [(Split::Test, Split::Train), (Split::Val, Split::Train), (Split::Test, Split::Val)];
     let leakage = pairs
         .into_iter()
         .filter(|(tested, trained)| splits.contains_key(tested) && splits.contains_key(trained))
@@ -70,23 +64,13 @@ pub fn check(examples: &[Example], options: &CheckOptions<'_>) -> CheckReport {
         .collect();
     CheckReport {
         examples: examples.len(),
-        text_only: examples
-            .iter()
-            .filter(|example| example.images.is_empty())
-            .count(),
+        text_only: examples.iter().filter(|example| example.images.is_empty()).count(),
         groups: groups.len(),
         splits: splits
             .iter()
             .map(|(split, (examples, groups, images))| {
                 let (examples, groups, images) = (*examples, groups.len(), images.len());
-                (
-                    *split,
-                    SplitCounts {
-                        examples,
-                        groups,
-                        images,
-                    },
-                )
+                (*split, SplitCounts { examples, groups, images })
             })
             .collect(),
         split_digest: split_digest(examples),
@@ -135,10 +119,7 @@ fn answers(examples: &[Example]) -> AnswerStatistics {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for example in examples.iter().filter(|example| example.task == Task::Vqa) {
         let answer = folded(&example.answer);
-        let label = example
-            .labels
-            .get("answer_type")
-            .map_or("unlabelled", String::as_str);
+        let label = example.labels.get("answer_type").map_or("unlabelled", String::as_str);
         let by_rule = statistics.by_label.entry(label.to_owned()).or_default();
         if matches!(answer.as_str(), "yes" | "no") {
             by_rule.yes_no += 1;
@@ -151,9 +132,7 @@ fn answers(examples: &[Example]) -> AnswerStatistics {
     }
     statistics.distinct = counts.len();
     statistics.most_frequent = counts.into_iter().collect();
-    statistics
-        .most_frequent
-        .sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    statistics.most_frequent.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     statistics.most_frequent.truncate(10);
     statistics
 }
@@ -166,14 +145,8 @@ fn repeats(examples: &[Example], problems: &mut Vec<Problem>) -> RepeatStatistic
     let mut places: BTreeMap<_, usize> = BTreeMap::new();
     let mut rows: Vec<Vec<&Example>> = Vec::new();
     for example in examples {
-        let text = if example.task == Task::Vqa {
-            ""
-        } else {
-            example.answer.as_str()
-        };
-        let place = *places
-            .entry((question_key(example), text))
-            .or_insert(rows.len());
+        let text = if example.task == Task::Vqa { "" } else { example.answer.as_str() };
+        let place = *places.entry((question_key(example), text)).or_insert(rows.len());
         if place == rows.len() {
             rows.push(Vec::new());
         }
@@ -183,19 +156,14 @@ fn repeats(examples: &[Example], problems: &mut Vec<Problem>) -> RepeatStatistic
         let splits: BTreeSet<Split> = rows.iter().map(|example| example.split).collect();
         let mut answers: Vec<&str> = Vec::new();
         for example in rows {
-            let known = answers
-                .iter()
-                .any(|known| folded(known) == folded(&example.answer));
+            let known = answers.iter().any(|known| folded(known) == folded(&example.answer));
             if !known {
                 answers.push(&example.answer);
             }
         }
         statistics.within_splits += usize::from(rows.len() > splits.len());
         statistics.between_splits += usize::from(splits.len() > 1);
-        let about = rows[0]
-            .images
-            .first()
-            .map_or("no image", |image| image.name.as_str());
+        let about = rows[0].images.first().map_or("no image", |image| image.name.as_str());
         let mut detail = format!("{about}: {}", rows[0].instruction);
         let kind = if answers.len() > 1 {
             statistics.conflicting += 1;

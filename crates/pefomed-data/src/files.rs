@@ -18,10 +18,7 @@ pub fn write_atomically<F>(path: &Path, fill: F) -> Result<(), DataError>
 where
     F: FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
 {
-    let failed = |source| DataError::Write {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| DataError::Write { path: path.to_owned(), source };
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -39,9 +36,7 @@ where
     }
     temporary.as_file().sync_all().map_err(failed)?;
     make_readable(temporary.as_file()).map_err(failed)?;
-    temporary
-        .persist(path)
-        .map_err(|error| failed(error.error))?;
+    temporary.persist(path).map_err(|error| failed(error.error))?;
     // The rename itself must survive a power cut; not every file system can sync a folder.
     if let Ok(folder) = File::open(folder) {
         let _ = folder.sync_all();
@@ -85,10 +80,7 @@ pub fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), Dat
 /// # Errors
 /// [`DataError::Read`].
 pub fn read_bytes(path: &Path) -> Result<Vec<u8>, DataError> {
-    fs::read(path).map_err(|source| DataError::Read {
-        path: path.to_owned(),
-        source,
-    })
+    fs::read(path).map_err(|source| DataError::Read { path: path.to_owned(), source })
 }
 
 /// Reads a whole UTF-8 file.
@@ -96,10 +88,7 @@ pub fn read_bytes(path: &Path) -> Result<Vec<u8>, DataError> {
 /// # Errors
 /// [`DataError::Read`], also when the bytes are not UTF-8.
 pub fn read_text(path: &Path) -> Result<String, DataError> {
-    fs::read_to_string(path).map_err(|source| DataError::Read {
-        path: path.to_owned(),
-        source,
-    })
+    fs::read_to_string(path).map_err(|source| DataError::Read { path: path.to_owned(), source })
 }
 
 /// Reads a JSON file into a value.
@@ -107,10 +96,8 @@ pub fn read_text(path: &Path) -> Result<String, DataError> {
 /// # Errors
 /// [`DataError::Read`] or [`DataError::Json`] with the path, line and column.
 pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, DataError> {
-    serde_json::from_str(&read_text(path)?).map_err(|source| DataError::Json {
-        path: path.to_owned(),
-        source,
-    })
+    serde_json::from_str(&read_text(path)?)
+        .map_err(|source| DataError::Json { path: path.to_owned(), source })
 }
 
 /// SHA-256 of some parts, as 64 hexadecimal digits. Each part is preceded by its length, so that
@@ -126,11 +113,7 @@ where
         hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part);
     }
-    hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// SHA-256 of a file's bytes, read in pieces, as `sha256sum` prints it.
@@ -138,10 +121,7 @@ where
 /// # Errors
 /// [`DataError::Read`].
 pub fn digest_file(path: &Path) -> Result<String, DataError> {
-    let failed = |source| DataError::Read {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| DataError::Read { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(failed)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0_u8; 1 << 20];
@@ -152,11 +132,7 @@ pub fn digest_file(path: &Path) -> Result<String, DataError> {
         }
         hasher.update(&buffer[..read]);
     }
-    Ok(hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]
@@ -170,10 +146,7 @@ mod tests {
         write_bytes(&path, b"old").unwrap();
         let result = write_atomically(&path, |out| {
             out.write_all(b"half of the new")?;
-            Err(io::Error::new(
-                io::ErrorKind::StorageFull,
-                "no space left on device",
-            ))
+            Err(io::Error::new(io::ErrorKind::StorageFull, "no space left on device"))
         });
         let message = result.unwrap_err().to_string();
         assert!(message.contains("metrics.json"), "{message}");

@@ -17,6 +17,7 @@ pub mod formats;
 pub mod image;
 pub mod names;
 pub mod pack;
+pub mod phantom;
 pub mod prediction;
 pub mod prompt;
 pub mod split;

@@ -23,10 +23,7 @@ pub struct TreeSpan {
 impl TreeSpan {
     /// From the first position of the root to the last of the last branch.
     pub fn whole(&self) -> Range<usize> {
-        let end = self
-            .branches
-            .last()
-            .map_or(self.root.end, |branch| branch.range.end);
+        let end = self.branches.last().map_or(self.root.end, |branch| branch.range.end);
         self.root.start..end
     }
 }
@@ -83,26 +80,16 @@ impl PackedBatch {
             self.items.extend_from_slice(&branch.prompt);
             let predictors = self.items.len() - 1..;
             let fed = &branch.answer[..branch.answer.len().saturating_sub(1)];
-            self.items
-                .extend(fed.iter().map(|&token| Item::Token(token)));
+            self.items.extend(fed.iter().map(|&token| Item::Token(token)));
             self.targets.extend(
-                predictors
-                    .zip(&branch.answer)
-                    .map(|(position, &token)| Target { position, token }),
+                predictors.zip(&branch.answer).map(|(position, &token)| Target { position, token }),
             );
             let length = (self.items.len() - start) as u32;
             let first = tree.root.len() as u32;
             self.positions.extend(first..first + length);
-            branches.push(BranchSpan {
-                key: branch.key,
-                range: start..self.items.len(),
-            });
+            branches.push(BranchSpan { key: branch.key, range: start..self.items.len() });
         }
-        self.trees.push(TreeSpan {
-            key: tree.key,
-            root,
-            branches,
-        });
+        self.trees.push(TreeSpan { key: tree.key, root, branches });
     }
 
     /// Number of positions.
@@ -157,17 +144,10 @@ mod tests {
         let message = |key, question: &[u32], answer: &[u32]| {
             let mut prompt = vec![Item::Token(1), visual(0), visual(1)];
             prompt.extend(question.iter().map(|&token| Item::Token(token)));
-            Message {
-                key,
-                prompt,
-                answer: answer.to_vec(),
-            }
+            Message { key, prompt, answer: answer.to_vec() }
         };
-        MessageTree::new(vec![
-            message(10, &[7, 8], &[20, 2]),
-            message(11, &[9], &[21, 22, 2]),
-        ])
-        .unwrap()
+        MessageTree::new(vec![message(10, &[7, 8], &[20, 2]), message(11, &[9], &[21, 22, 2])])
+            .unwrap()
     }
 
     #[test]
@@ -178,11 +158,7 @@ mod tests {
         assert_eq!(batch.trees[1].root, 9..12);
         assert_eq!(batch.trees[1].branches[1].range, 15..18);
         assert_eq!(batch.trees[1].whole(), 9..18);
-        let targets: Vec<_> = batch
-            .targets
-            .iter()
-            .map(|t| (t.position, t.token))
-            .collect();
+        let targets: Vec<_> = batch.targets.iter().map(|t| (t.position, t.token)).collect();
         assert_eq!(targets[..5], [(4, 20), (5, 2), (6, 21), (7, 22), (8, 2)]);
         // The token after a predictor inside a branch is the one it should predict.
         assert_eq!(batch.items[5], Item::Token(20));
@@ -203,10 +179,7 @@ mod tests {
 
     #[test]
     fn groups_keep_order_and_everything() {
-        assert_eq!(
-            group_by_budget(&[3, 3, 3, 9, 1], 6),
-            [0..2, 2..3, 3..4, 4..5]
-        );
+        assert_eq!(group_by_budget(&[3, 3, 3, 9, 1], 6), [0..2, 2..3, 3..4, 4..5]);
         assert_eq!(group_by_budget(&[], 6), Vec::<Range<usize>>::new());
         assert_eq!(group_by_budget(&[9], 6), [0..1]);
     }

@@ -71,13 +71,11 @@ impl Template {
         let last = segments.len() - 1;
         let tail = format!("[{}] {}{after}", example.task, instruction(example));
         segments[last].push_str(&tail);
-        Prompt {
-            segments,
-            answer: example.answer.clone(),
-        }
+        Prompt { segments, answer: example.answer.clone() }
     }
 
-    fn turns(self) -> (&'static str, &'static str) {
+    /// What stands before and after an instruction.
+    pub fn turns(self) -> (&'static str, &'static str) {
         match self {
             Self::Inst => ("[INST] ", " [/INST]"),
             Self::Chatml => ("<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n"),
@@ -105,12 +103,7 @@ impl Template {
     pub fn reserved(self) -> &'static [&'static str] {
         match self {
             Self::Inst => &[IMAGE_PLACEHOLDER, "[INST]", "[/INST]", "<s>", "</s>"],
-            Self::Chatml => &[
-                IMAGE_PLACEHOLDER,
-                "<|im_start|>",
-                "<|im_end|>",
-                "<|endoftext|>",
-            ],
+            Self::Chatml => &[IMAGE_PLACEHOLDER, "<|im_start|>", "<|im_end|>", "<|endoftext|>"],
         }
     }
 
@@ -126,12 +119,7 @@ impl Template {
     pub fn digest(self) -> String {
         let (before, after) = self.turns();
         let fixed = [before, after, IMAGE_PLACEHOLDER];
-        digest(
-            fixed
-                .iter()
-                .chain(&CAPTION_INSTRUCTIONS)
-                .chain(&REPORT_INSTRUCTIONS),
-        )
+        digest(fixed.iter().chain(&CAPTION_INSTRUCTIONS).chain(&REPORT_INSTRUCTIONS))
     }
 }
 
@@ -144,10 +132,7 @@ fn instruction(example: &Example) -> &str {
         Task::Report => &REPORT_INSTRUCTIONS,
     };
     let name = digest([&example.id]);
-    let draw = name
-        .bytes()
-        .take(8)
-        .fold(0_usize, |sum, byte| sum * 31 % 1009 + byte as usize);
+    let draw = name.bytes().take(8).fold(0_usize, |sum, byte| sum * 31 % 1009 + byte as usize);
     pool[draw % pool.len()]
 }
 
@@ -157,10 +142,7 @@ mod tests {
     use crate::example::{ImageSource, Split};
 
     fn example(task: Task, instruction: &str, images: usize) -> Example {
-        let image = ImageSource {
-            name: "a.png".to_owned(),
-            path: "a.png".into(),
-        };
+        let image = ImageSource { name: "a.png".to_owned(), path: "a.png".into() };
         Example {
             id: "1".to_owned(),
             images: vec![image; images],
@@ -177,14 +159,8 @@ mod tests {
     #[test]
     fn the_template_is_that_of_the_paper() {
         let prompt = Template::Inst.prompt(&example(Task::Vqa, "Is there a mass?", 1));
-        assert_eq!(
-            prompt.segments,
-            ["[INST] <Img>", "</Img> [vqa] Is there a mass? [/INST]"]
-        );
-        assert_eq!(
-            prompt.text(),
-            "[INST] <Img><ImageHere></Img> [vqa] Is there a mass? [/INST]"
-        );
+        assert_eq!(prompt.segments, ["[INST] <Img>", "</Img> [vqa] Is there a mass? [/INST]"]);
+        assert_eq!(prompt.text(), "[INST] <Img><ImageHere></Img> [vqa] Is there a mass? [/INST]");
         let none = Template::Inst.prompt(&example(Task::Vqa, "Is it?", 0));
         assert_eq!(none.segments, ["[INST] [vqa] Is it? [/INST]"]);
         let two = Template::Chatml.prompt(&example(Task::Vqa, "Compare.", 2));
@@ -197,11 +173,7 @@ mod tests {
         let example = example(Task::Caption, "", 1);
         let first = Template::Inst.prompt(&example);
         assert_eq!(first, Template::Inst.prompt(&example));
-        assert!(
-            CAPTION_INSTRUCTIONS
-                .iter()
-                .any(|text| first.text().contains(text))
-        );
+        assert!(CAPTION_INSTRUCTIONS.iter().any(|text| first.text().contains(text)));
     }
 
     #[test]

@@ -47,12 +47,7 @@ const SHARES: u64 = 10_000;
 /// # Errors
 /// [`DataError::SplitShares`] for negative shares or shares that leave nothing to train on.
 pub fn assign(examples: &mut [Example], rule: &SplitRule) -> Result<(), DataError> {
-    let SplitRule::GroupHash {
-        test_percent,
-        val_percent,
-        salt,
-    } = rule
-    else {
+    let SplitRule::GroupHash { test_percent, val_percent, salt } = rule else {
         return Ok(());
     };
     let (test_percent, val_percent) = (*test_percent, *val_percent);
@@ -61,18 +56,13 @@ pub fn assign(examples: &mut [Example], rule: &SplitRule) -> Result<(), DataErro
         || !allowed.contains(&val_percent)
         || !allowed.contains(&(test_percent + val_percent))
     {
-        return Err(DataError::SplitShares {
-            test_percent,
-            val_percent,
-        });
+        return Err(DataError::SplitShares { test_percent, val_percent });
     }
     let test = (test_percent * 100.0).round() as u64;
     let val = (val_percent * 100.0).round() as u64;
     let leaders = leaders(examples);
     for example in examples {
-        let leader = leaders
-            .get(&example.group)
-            .map_or(example.group.as_str(), String::as_str);
+        let leader = leaders.get(&example.group).map_or(example.group.as_str(), String::as_str);
         let share = share(salt, leader);
         example.split = if share < test {
             Split::Test
@@ -92,27 +82,17 @@ fn share(salt: &str, group: &str) -> u64 {
     hasher.update(salt);
     hasher.update(group);
     let digest = hasher.finalize();
-    digest
-        .iter()
-        .take(8)
-        .fold(0_u64, |number, byte| number << 8 | u64::from(*byte))
-        % SHARES
+    digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte)) % SHARES
 }
 
 /// For each group, the first by name of all groups that it is tied to by shared images.
 fn leaders(examples: &[Example]) -> HashMap<String, String> {
     // Union-find over groups; the smaller name always becomes the parent, so that the result does
     // not depend on the order of the examples.
-    let names: BTreeSet<&str> = examples
-        .iter()
-        .map(|example| example.group.as_str())
-        .collect();
+    let names: BTreeSet<&str> = examples.iter().map(|example| example.group.as_str()).collect();
     let names: Vec<&str> = names.into_iter().collect();
-    let number: HashMap<&str, usize> = names
-        .iter()
-        .enumerate()
-        .map(|(number, name)| (*name, number))
-        .collect();
+    let number: HashMap<&str, usize> =
+        names.iter().enumerate().map(|(number, name)| (*name, number)).collect();
     let mut parents: Vec<usize> = (0..names.len()).collect();
     let mut group_of_image: HashMap<&str, usize> = HashMap::new();
     for example in examples {
@@ -124,9 +104,7 @@ fn leaders(examples: &[Example]) -> HashMap<String, String> {
         }
     }
     let named = |index: usize| names[index].to_owned();
-    (0..names.len())
-        .map(|index| (named(index), named(root(&mut parents, index))))
-        .collect()
+    (0..names.len()).map(|index| (named(index), named(root(&mut parents, index)))).collect()
 }
 
 fn root(parents: &mut [usize], mut index: usize) -> usize {
@@ -144,11 +122,8 @@ pub fn split_digest(examples: &[Example]) -> String {
     let mut rows: Vec<String> = examples
         .iter()
         .map(|example| {
-            let images: Vec<&str> = example
-                .images
-                .iter()
-                .map(|image| image.name.as_str())
-                .collect();
+            let images: Vec<&str> =
+                example.images.iter().map(|image| image.name.as_str()).collect();
             files::digest([
                 example.split.to_string().as_str(),
                 &example.id,
@@ -200,11 +175,7 @@ pub fn leakage(examples: &[Example]) -> Leakage {
 
 /// What `tested` shares with `trained`.
 pub fn leakage_between(examples: &[Example], tested: Split, trained: Split) -> Leakage {
-    let of = |split| {
-        examples
-            .iter()
-            .filter(move |example| example.split == split)
-    };
+    let of = |split| examples.iter().filter(move |example| example.split == split);
     let mut groups: HashSet<&str> = HashSet::new();
     let mut images: HashSet<&str> = HashSet::new();
     let mut questions = HashSet::new();
@@ -245,11 +216,7 @@ pub fn leakage_between(examples: &[Example], tested: Split, trained: Split) -> L
 
 /// Images, task and question as two rows must agree in them to be the same question.
 pub(crate) fn question_key(example: &Example) -> (Vec<&str>, crate::Task, String) {
-    let images = example
-        .images
-        .iter()
-        .map(|image| image.name.as_str())
-        .collect();
+    let images = example.images.iter().map(|image| image.name.as_str()).collect();
     (images, example.task, folded(&example.instruction))
 }
 
@@ -258,6 +225,5 @@ pub(crate) fn question_key(example: &Example) -> (Vec<&str>, crate::Task, String
 pub(crate) fn folded(text: &str) -> String {
     let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
     let text = words.join(" ");
-    text.trim_end_matches([' ', '.', '?', '!', ',', ';', ':'])
-        .to_owned()
+    text.trim_end_matches([' ', '.', '?', '!', ',', ';', ':']).to_owned()
 }

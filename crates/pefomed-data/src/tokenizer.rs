@@ -34,10 +34,7 @@ impl BpeVocabulary {
     /// [`DataError::Tokenizer`] for a way of cutting text that is not known here, or lists whose
     /// lengths do not fit.
     pub fn to_tokenizer_json(&self, origin: &str) -> Result<Value, DataError> {
-        let failed = |problem: String| DataError::Tokenizer {
-            origin: origin.to_owned(),
-            problem,
-        };
+        let failed = |problem: String| DataError::Tokenizer { origin: origin.to_owned(), problem };
         if !self.kinds.is_empty() && self.kinds.len() != self.tokens.len() {
             let (kinds, tokens) = (self.kinds.len(), self.tokens.len());
             return Err(failed(format!("{kinds} token kinds for {tokens} tokens")));
@@ -58,21 +55,15 @@ impl BpeVocabulary {
                 )));
             }
         };
-        let vocabulary: serde_json::Map<String, Value> = self
-            .tokens
-            .iter()
-            .enumerate()
-            .map(|(id, text)| (text.clone(), json!(id)))
-            .collect();
+        let vocabulary: serde_json::Map<String, Value> =
+            self.tokens.iter().enumerate().map(|(id, text)| (text.clone(), json!(id))).collect();
         if vocabulary.len() != self.tokens.len() {
             return Err(failed("two tokens have the same text".to_owned()));
         }
         let mut merges = Vec::with_capacity(self.merges.len());
         for merge in &self.merges {
             let pair = merge.split_once(' ').ok_or_else(|| {
-                failed(format!(
-                    "merge `{merge}` is not two parts with a blank between them"
-                ))
+                failed(format!("merge `{merge}` is not two parts with a blank between them"))
             })?;
             merges.push(json!([pair.0, pair.1]));
         }
@@ -124,26 +115,15 @@ impl Tokenizer {
         begin: Option<&str>,
         end: &str,
     ) -> Result<Self, DataError> {
-        let failed = |problem: String| DataError::Tokenizer {
-            origin: origin.to_owned(),
-            problem,
-        };
+        let failed = |problem: String| DataError::Tokenizer { origin: origin.to_owned(), problem };
         let inner = tokenizers::Tokenizer::from_bytes(json)
             .map_err(|error| failed(format!("not a tokenizer.json: {error}")))?;
         let id = |text: &str| {
-            inner
-                .token_to_id(text)
-                .ok_or_else(|| failed(format!("it has no token `{text}`")))
+            inner.token_to_id(text).ok_or_else(|| failed(format!("it has no token `{text}`")))
         };
         let begin = begin.map(id).transpose()?;
         let end = id(end)?;
-        Ok(Self {
-            inner,
-            begin,
-            end,
-            origin: origin.to_owned(),
-            digest: files::digest([json]),
-        })
+        Ok(Self { inner, begin, end, origin: origin.to_owned(), digest: files::digest([json]) })
     }
 
     /// Reads a `tokenizer.json` file.
@@ -160,13 +140,9 @@ impl Tokenizer {
     /// # Errors
     /// [`DataError::Tokenizer`] when the text cannot be encoded.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, DataError> {
-        let encoding =
-            self.inner
-                .encode_fast(text, false)
-                .map_err(|error| DataError::Tokenizer {
-                    origin: self.origin.clone(),
-                    problem: error.to_string(),
-                })?;
+        let encoding = self.inner.encode_fast(text, false).map_err(|error| {
+            DataError::Tokenizer { origin: self.origin.clone(), problem: error.to_string() }
+        })?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -175,13 +151,10 @@ impl Tokenizer {
     /// # Errors
     /// [`DataError::Tokenizer`] when an id is not in the vocabulary.
     pub fn decode(&self, tokens: &[u32]) -> Result<String, DataError> {
-        let text = self
-            .inner
-            .decode(tokens, true)
-            .map_err(|error| DataError::Tokenizer {
-                origin: self.origin.clone(),
-                problem: error.to_string(),
-            })?;
+        let text = self.inner.decode(tokens, true).map_err(|error| DataError::Tokenizer {
+            origin: self.origin.clone(),
+            problem: error.to_string(),
+        })?;
         Ok(text.trim().to_owned())
     }
 
@@ -227,11 +200,7 @@ impl Tokenizer {
             answer = self.encode(&prompt.answer)?;
             answer.push(self.end);
         }
-        Ok(Message {
-            key,
-            prompt: items,
-            answer,
-        })
+        Ok(Message { key, prompt: items, answer })
     }
 }
 
@@ -265,19 +234,10 @@ mod tests {
 
     #[test]
     fn a_message_is_begin_segments_images_answer_end() {
-        let prompt = Prompt {
-            segments: vec!["a".into(), "b".into()],
-            answer: "ab".into(),
-        };
+        let prompt = Prompt { segments: vec!["a".into(), "b".into()], answer: "ab".into() };
         let message = tokenizer().message(&prompt, &[4], 2, 9, false).unwrap();
         let visual = |index| Item::Visual { image: 4, index };
-        let expected = [
-            Item::Token(7),
-            Item::Token(0),
-            visual(0),
-            visual(1),
-            Item::Token(1),
-        ];
+        let expected = [Item::Token(7), Item::Token(0), visual(0), visual(1), Item::Token(1)];
         assert_eq!(message.prompt, expected);
         assert_eq!(message.answer, [5, 8]);
     }
@@ -287,10 +247,7 @@ mod tests {
         let mut unknown = vocabulary();
         unknown.pre_tokenizer = "llama-bpe".to_owned();
         let message = unknown.to_tokenizer_json("x.gguf").unwrap_err().to_string();
-        assert!(
-            message.contains("x.gguf") && message.contains("llama-bpe"),
-            "{message}"
-        );
+        assert!(message.contains("x.gguf") && message.contains("llama-bpe"), "{message}");
         let mut broken = vocabulary();
         broken.merges.push("ab".to_owned());
         assert!(broken.to_tokenizer_json("x.gguf").is_err());
@@ -298,9 +255,7 @@ mod tests {
         uneven.kinds.pop();
         assert!(uneven.to_tokenizer_json("x.gguf").is_err());
         let json = vocabulary().to_tokenizer_json("test").unwrap().to_string();
-        let error = Tokenizer::from_json("t", json.as_bytes(), None, "<end>")
-            .err()
-            .unwrap();
+        let error = Tokenizer::from_json("t", json.as_bytes(), None, "<end>").err().unwrap();
         assert!(error.to_string().contains("<end>"));
     }
 }

@@ -106,11 +106,7 @@ impl MessageTree {
                 answer: message.answer,
             })
             .collect();
-        Some(Self {
-            key,
-            root,
-            branches,
-        })
+        Some(Self { key, root, branches })
     }
 
     /// The same questions, one tree each: what a run without sharing computes.
@@ -130,10 +126,7 @@ impl MessageTree {
 
     /// Positions that its questions would take one by one.
     pub fn positions_unshared(&self) -> usize {
-        self.branches
-            .iter()
-            .map(|branch| self.root.len() + branch.positions())
-            .sum()
+        self.branches.iter().map(|branch| self.root.len() + branch.positions()).sum()
     }
 
     /// Tokens that the loss is taken over.
@@ -182,9 +175,6 @@ mod tests {
     fn nothing_can_be_made_of_an_empty_prompt() {
         assert_eq!(MessageTree::new(vec![]), None);
         assert_eq!(MessageTree::new(vec![message(1, &[], &[3])]), None);
-        assert_eq!(
-            MessageTree::new(vec![message(1, &[4, 5], &[3]), message(2, &[], &[3])]),
-            None
-        );
+        assert_eq!(MessageTree::new(vec![message(1, &[4, 5], &[3]), message(2, &[], &[3])]), None);
     }
 }

@@ -11,13 +11,8 @@ use pefomed_data::formats::{Format, read};
 use pefomed_data::{Split, Task};
 
 fn rows(report: &CheckReport, kind: ProblemKind) -> Vec<Vec<usize>> {
-    let of_kind = report
-        .problems
-        .iter()
-        .filter(|problem| problem.kind == kind);
-    of_kind
-        .map(|problem| problem.rows.iter().map(|row| row.row).collect())
-        .collect()
+    let of_kind = report.problems.iter().filter(|problem| problem.kind == kind);
+    of_kind.map(|problem| problem.rows.iter().map(|row| row.row).collect()).collect()
 }
 
 /// One of everything that can be wrong.
@@ -27,14 +22,10 @@ fn troubled() -> CheckReport {
     let grey16 = |value: u16| {
         image::ImageBuffer::<image::Luma<u16>, _>::from_pixel(4, 3, image::Luma([value]))
     };
-    image::GrayImage::new(8, 6)
-        .save(root.join("ok.png"))
-        .unwrap();
+    image::GrayImage::new(8, 6).save(root.join("ok.png")).unwrap();
     grey16(4095).save(root.join("dim.png")).unwrap();
     grey16(60_000).save(root.join("deep.png")).unwrap();
-    image::RgbaImage::new(2, 2)
-        .save(root.join("clear.png"))
-        .unwrap();
+    image::RgbaImage::new(2, 2).save(root.join("clear.png")).unwrap();
     write_bytes(&root.join("page.png"), b"<html>not found</html>").unwrap();
     let lines = [
         r#"{"id": "1", "image": "ok.png", "question": "Normal?", "answer": "yes", "labels": {"answer_type": "CLOSED"}}"#,
@@ -55,29 +46,11 @@ fn troubled() -> CheckReport {
         calls.fetch_add(1, Ordering::Relaxed);
         last.fetch_max(done, Ordering::Relaxed);
     };
-    let report = check(
-        &examples,
-        &CheckOptions {
-            progress: Some(&progress),
-            ..Default::default()
-        },
-    );
+    let report =
+        check(&examples, &CheckOptions { progress: Some(&progress), ..Default::default() });
     assert_eq!((calls.into_inner(), last.into_inner()), (6, 6));
-    let quick = check(
-        &examples,
-        &CheckOptions {
-            decode_images: false,
-            progress: None,
-        },
-    );
-    assert_eq!(
-        (
-            quick.images.decoded,
-            quick.images.missing,
-            quick.images.unreadable
-        ),
-        (0, 1, 0)
-    );
+    let quick = check(&examples, &CheckOptions { decode_images: false, progress: None });
+    assert_eq!((quick.images.decoded, quick.images.missing, quick.images.unreadable), (0, 1, 0));
     report
 }
 
@@ -91,10 +64,7 @@ fn every_problem_is_found_with_its_rows() {
     assert_eq!(rows(&report, ProblemKind::ConflictingAnswers), [[1, 2]]);
     assert_eq!(rows(&report, ProblemKind::RepeatedQuestion), [[3, 4]]);
     assert_eq!(rows(&report, ProblemKind::DimImage), [[6]]);
-    assert_eq!(
-        rows(&report, ProblemKind::ConvertedImage),
-        [vec![8, 9], vec![7]]
-    );
+    assert_eq!(rows(&report, ProblemKind::ConvertedImage), [vec![8, 9], vec![7]]);
     assert_eq!(report.problems.len(), 9);
     let counts =
         [Severity::Error, Severity::Warning, Severity::Note].map(|severity| report.count(severity));
@@ -106,65 +76,25 @@ fn every_problem_is_found_with_its_rows() {
 #[test]
 fn everything_is_counted() {
     let report = troubled();
-    assert_eq!(
-        (report.examples, report.groups, report.text_only),
-        (9, 6, 0)
-    );
+    assert_eq!((report.examples, report.groups, report.text_only), (9, 6, 0));
     let train = report.splits[&Split::Train];
     assert_eq!((train.examples, train.groups, train.images), (7, 5, 5));
-    assert_eq!(
-        (report.tasks[&Task::Vqa], report.tasks[&Task::Caption]),
-        (7, 2)
-    );
+    assert_eq!((report.tasks[&Task::Vqa], report.tasks[&Task::Caption]), (7, 2));
     let column = &report.labels["answer_type"];
-    assert_eq!(
-        (
-            column.values["CLOSED"],
-            column.values["OPEN"],
-            column.absent
-        ),
-        (2, 2, 5)
-    );
+    assert_eq!((column.values["CLOSED"], column.values["OPEN"], column.absent), (2, 2, 5));
     let images = &report.images;
-    assert_eq!(
-        (
-            images.files,
-            images.missing,
-            images.unreadable,
-            images.decoded
-        ),
-        (6, 1, 1, 4)
-    );
-    assert_eq!(
-        (images.grey, images.sixteen_bit, images.transparent),
-        (3, 2, 1)
-    );
-    assert_eq!(
-        (images.smallest, images.largest),
-        (Some((2, 2)), Some((8, 6)))
-    );
+    assert_eq!((images.files, images.missing, images.unreadable, images.decoded), (6, 1, 1, 4));
+    assert_eq!((images.grey, images.sixteen_bit, images.transparent), (3, 2, 1));
+    assert_eq!((images.smallest, images.largest), (Some((2, 2)), Some((8, 6))));
     let closed = report.answers.by_label["CLOSED"];
     assert_eq!((closed.yes_no, closed.other), (2, 0));
     let unlabelled = report.answers.by_label["unlabelled"];
     assert_eq!((unlabelled.yes_no, unlabelled.other), (1, 2));
-    assert_eq!(
-        report.answers.most_frequent[..2],
-        [("left".into(), 2), ("yes".into(), 2)]
-    );
+    assert_eq!(report.answers.most_frequent[..2], [("left".into(), 2), ("yes".into(), 2)]);
     let repeats = report.repeats;
-    assert_eq!(
-        (
-            repeats.within_splits,
-            repeats.between_splits,
-            repeats.conflicting
-        ),
-        (1, 1, 1)
-    );
-    let pairs: Vec<(Split, Split)> = report
-        .leakage
-        .iter()
-        .map(|leakage| (leakage.tested, leakage.trained))
-        .collect();
+    assert_eq!((repeats.within_splits, repeats.between_splits, repeats.conflicting), (1, 1, 1));
+    let pairs: Vec<(Split, Split)> =
+        report.leakage.iter().map(|leakage| (leakage.tested, leakage.trained)).collect();
     let (train, val, test) = (Split::Train, Split::Val, Split::Test);
     assert_eq!(pairs, [(test, train), (val, train), (test, val)]);
     assert_eq!(report.leakage[0].test_questions_repeated, 1);
@@ -212,17 +142,11 @@ fn vqa_rad_is_sound_but_leaks() {
     assert_eq!((report.examples, report.images.files), (3515, 314));
     assert_eq!(report.images.decoded, 314);
     let train = report.splits[&Split::Train];
-    assert_eq!(
-        (train.examples, train.groups, train.images),
-        (3064, 314, 314)
-    );
+    assert_eq!((train.examples, train.groups, train.images), (3064, 314, 314));
     assert_eq!(report.leakage.len(), 1);
     assert_eq!(report.leakage[0].shared_with_train, 203);
     let closed = report.answers.by_label["CLOSED"];
     let open = report.answers.by_label["OPEN"];
-    assert_eq!(
-        (closed.yes_no, closed.other, open.yes_no, open.other),
-        (1964, 131, 0, 1420)
-    );
+    assert_eq!((closed.yes_no, closed.other, open.yes_no, open.other), (1964, 131, 0, 1420));
     assert!(report.to_text().contains("203 of 203 test images"));
 }

@@ -27,10 +27,7 @@ fn read_one(format: Format, name: &str, text: &str) -> Result<Vec<Example>, Stri
 
 fn counts<'a>(examples: &'a [Example], label: &str) -> BTreeMap<&'a str, usize> {
     let mut counts = BTreeMap::new();
-    for value in examples
-        .iter()
-        .filter_map(|example| example.labels.get(label))
-    {
+    for value in examples.iter().filter_map(|example| example.labels.get(label)) {
         *counts.entry(value.as_str()).or_insert(0) += 1;
     }
     counts
@@ -64,34 +61,16 @@ fn the_usual_vqa_rad_split_is_read_whole() {
     assert_eq!((train[0].id.as_str(), train[0].row), ("train-1", 1));
     assert_eq!((test[0].id.as_str(), test[450].row), ("test-11", 451));
     // Two `CLOSED ` are trimmed; counts were taken from the files with another program.
-    assert_eq!(
-        counts(train, "answer_type"),
-        [("CLOSED", 1823), ("OPEN", 1241)].into()
-    );
-    assert_eq!(
-        counts(test, "answer_type"),
-        [("CLOSED", 272), ("OPEN", 179)].into()
-    );
+    assert_eq!(counts(train, "answer_type"), [("CLOSED", 1823), ("OPEN", 1241)].into());
+    assert_eq!(counts(test, "answer_type"), [("CLOSED", 272), ("OPEN", 179)].into());
     // 1214 and 2 `PRSE`, 140 and 2 `ATRIB`, 169 and 2 `Other`.
     let types = counts(train, "question_type");
-    assert_eq!(
-        (types["PRES"], types["ATTRIB"], types["OTHER"]),
-        (1216, 142, 171)
-    );
+    assert_eq!((types["PRES"], types["ATTRIB"], types["OTHER"]), (1216, 142, 171));
     assert_eq!((types["PRES, ATTRIB"], types["ATTRIB, PRES"]), (10, 6));
     assert_eq!(types.len(), 22);
-    assert_eq!(
-        counts(test, "organ"),
-        [("ABD", 158), ("CHEST", 174), ("HEAD", 119)].into()
-    );
-    assert_eq!(
-        counts(test, "modality"),
-        [("CT", 179), ("MRI", 98), ("X-Ray", 174)].into()
-    );
-    let numbers = train
-        .iter()
-        .filter(|example| example.answer.parse::<u32>().is_ok())
-        .count();
+    assert_eq!(counts(test, "organ"), [("ABD", 158), ("CHEST", 174), ("HEAD", 119)].into());
+    assert_eq!(counts(test, "modality"), [("CT", 179), ("MRI", 98), ("X-Ray", 174)].into());
+    let numbers = train.iter().filter(|example| example.answer.parse::<u32>().is_ok()).count();
     assert!(numbers >= 10, "{numbers}");
 
     let alone = read(Format::VqaRad, &path.join("testset.json"), None).unwrap();
@@ -106,19 +85,10 @@ fn the_official_vqa_rad_release_is_read_whole() {
     let examples = read(Format::VqaRad, &path, None).unwrap();
     assert_eq!(examples.len(), 2248);
     assert!(is_unique_and_complete(&examples));
-    assert_eq!(
-        (examples[0].id.as_str(), examples[1].id.as_str()),
-        ("0", "1")
-    );
-    let test: Vec<Example> = examples
-        .iter()
-        .filter(|example| example.split == Split::Test)
-        .cloned()
-        .collect();
-    assert_eq!(
-        counts(&test, "phrase_type"),
-        [("test_freeform", 308), ("test_para", 143)].into()
-    );
+    assert_eq!((examples[0].id.as_str(), examples[1].id.as_str()), ("0", "1"));
+    let test: Vec<Example> =
+        examples.iter().filter(|example| example.split == Split::Test).cloned().collect();
+    assert_eq!(counts(&test, "phrase_type"), [("test_freeform", 308), ("test_para", 143)].into());
     assert_eq!(test.len(), 451);
     let types = counts(&examples, "answer_type");
     assert_eq!(types, [("CLOSED", 1299), ("OPEN", 949)].into());
@@ -130,9 +100,7 @@ const ROW: &str = r#"{"qid": 1, "image_name": "a.jpg", "question": "q?", "answer
 #[test]
 fn repeated_vqa_rad_ids_are_told_apart_and_no_row_is_lost() {
     let with_id = |qid: &str| ROW.replace("\"qid\": 1", &format!("\"qid\": {qid}"));
-    let rows = ["1", "\"1\"", "\"1#2\"", "1", "null"]
-        .map(with_id)
-        .join(",");
+    let rows = ["1", "\"1\"", "\"1#2\"", "1", "null"].map(with_id).join(",");
     let examples = read_one(Format::VqaRad, "list.json", &format!("[{rows}]")).unwrap();
     let ids: Vec<&str> = examples.iter().map(|example| example.id.as_str()).collect();
     assert_eq!(ids, ["1", "1#2", "1#2#2", "1#3", "row5"]);
@@ -146,12 +114,7 @@ fn vqa_rad_values_are_read_as_meant() {
     let text = format!("\u{feff}{text}");
     let folder = folder_with(&[("list.json", &text)]);
     let images = Path::new("elsewhere");
-    let examples = read(
-        Format::VqaRad,
-        &folder.path().join("list.json"),
-        Some(images),
-    )
-    .unwrap();
+    let examples = read(Format::VqaRad, &folder.path().join("list.json"), Some(images)).unwrap();
     let labels = [
         ("answer_type", "OPEN"),
         ("organ", "HEAD"),
@@ -160,18 +123,13 @@ fn vqa_rad_values_are_read_as_meant() {
     ];
     let expected = Example {
         id: "7".to_owned(),
-        images: vec![ImageSource {
-            name: "a.jpg".to_owned(),
-            path: images.join("a.jpg"),
-        }],
+        images: vec![ImageSource { name: "a.jpg".to_owned(), path: images.join("a.jpg") }],
         task: Task::Vqa,
         instruction: "How many?".to_owned(),
         answer: "3".to_owned(),
         group: "a.jpg".to_owned(),
         split: Split::Test,
-        labels: labels
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .into(),
+        labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
         row: 1,
     };
     assert_eq!(examples, [expected]);
@@ -182,45 +140,18 @@ fn broken_vqa_rad_files_say_where_and_what_to_do() {
     let after = |row: &str| format!("[{ROW},\n{row}]");
     let without = |field: &str, value: &str| after(&ROW.replace(field, value));
     for (text, parts) in [
-        (
-            "{\"rows\": []}".to_owned(),
-            ["top level is an object", "list of rows"],
-        ),
-        (
-            format!("[{ROW}, {{\"qid\": 2, \"ima"),
-            ["not valid JSON", "line 1"],
-        ),
+        ("{\"rows\": []}".to_owned(), ["top level is an object", "list of rows"]),
+        (format!("[{ROW}, {{\"qid\": 2, \"ima"), ["not valid JSON", "line 1"]),
         (String::new(), ["not valid JSON", "EOF"]),
         ("[]".to_owned(), ["no examples", "check that"]),
         (after("3"), ["row 2", "is a number: write a JSON object"]),
-        (
-            without("\"yes\"", "[\"yes\"]"),
-            ["row 2", "`answer` is a list: give a text"],
-        ),
-        (
-            without("\"yes\"", "true"),
-            ["row 2", "`answer` is true or false: give a text"],
-        ),
-        (
-            without("\"yes\"", "null"),
-            ["row 2", "`answer` is null: give"],
-        ),
-        (
-            without("\"question\": \"q?\", ", ""),
-            ["row 2", "`question` is missing"],
-        ),
-        (
-            without("\"a.jpg\"", "\"../a.jpg\""),
-            ["row 2", "name of a file in the image folder"],
-        ),
-        (
-            without("\"a.jpg\"", "\"\""),
-            ["row 2", "name of a file in the image folder"],
-        ),
-        (
-            without("\"qid\": 1", "\"qid\": {}"),
-            ["row 2", "`qid` is an object"],
-        ),
+        (without("\"yes\"", "[\"yes\"]"), ["row 2", "`answer` is a list: give a text"]),
+        (without("\"yes\"", "true"), ["row 2", "`answer` is true or false: give a text"]),
+        (without("\"yes\"", "null"), ["row 2", "`answer` is null: give"]),
+        (without("\"question\": \"q?\", ", ""), ["row 2", "`question` is missing"]),
+        (without("\"a.jpg\"", "\"../a.jpg\""), ["row 2", "name of a file in the image folder"]),
+        (without("\"a.jpg\"", "\"\""), ["row 2", "name of a file in the image folder"]),
+        (without("\"qid\": 1", "\"qid\": {}"), ["row 2", "`qid` is an object"]),
         ("[".repeat(100_000), ["not valid JSON", "recursion limit"]),
     ] {
         let message = read_one(Format::VqaRad, "list.json", &text).unwrap_err();
@@ -230,13 +161,9 @@ fn broken_vqa_rad_files_say_where_and_what_to_do() {
         }
     }
     let folder = folder_with(&[("trainset.json", "[]")]);
-    let message = read(Format::VqaRad, folder.path(), None)
-        .unwrap_err()
-        .to_string();
+    let message = read(Format::VqaRad, folder.path(), None).unwrap_err().to_string();
     assert!(message.contains("no `testset.json`"), "{message}");
-    let message = read(Format::VqaRad, Path::new("no/file.json"), None)
-        .unwrap_err()
-        .to_string();
+    let message = read(Format::VqaRad, Path::new("no/file.json"), None).unwrap_err().to_string();
     assert!(message.contains("cannot read `no/file.json`"), "{message}");
 }
 
@@ -253,27 +180,16 @@ fn json_lines_have_their_defaults() {
     );
     let folder = folder_with(&[("d.jsonl", text), ("images/a.png", ""), ("b.png", "")]);
     let examples = read(Format::Jsonl, &folder.path().join("d.jsonl"), None).unwrap();
-    let [vqa, report, text_only] = examples.as_slice() else {
-        panic!("three rows")
-    };
-    assert_eq!(
-        (vqa.id.as_str(), vqa.answer.as_str(), vqa.row),
-        ("7", "2.5", 1)
-    );
-    assert_eq!(
-        (vqa.task, vqa.split, vqa.group.as_str()),
-        (Task::Vqa, Split::Train, "a.png")
-    );
+    let [vqa, report, text_only] = examples.as_slice() else { panic!("three rows") };
+    assert_eq!((vqa.id.as_str(), vqa.answer.as_str(), vqa.row), ("7", "2.5", 1));
+    assert_eq!((vqa.task, vqa.split, vqa.group.as_str()), (Task::Vqa, Split::Train, "a.png"));
     assert_eq!(vqa.images[0].path, folder.path().join("images/a.png"));
     assert_eq!((report.row, report.group.as_str()), (3, "patient 3"));
     assert_eq!((report.task, report.split), (Task::Report, Split::Test));
     assert_eq!((report.instruction.as_str(), report.images.len()), ("", 2));
     assert_eq!(report.images[1].path, folder.path().join("b.png"));
     let labels = [("age", "61"), ("organ", "chest"), ("portable", "true")];
-    assert_eq!(
-        report.labels,
-        labels.map(|(key, value)| (key.into(), value.into())).into()
-    );
+    assert_eq!(report.labels, labels.map(|(key, value)| (key.into(), value.into())).into());
     assert_eq!((text_only.group.as_str(), text_only.images.len()), ("9", 0));
 
     let images = Path::new("elsewhere");
@@ -285,108 +201,49 @@ fn json_lines_have_their_defaults() {
 fn broken_json_lines_say_where_and_what_to_do() {
     let good = r#"{"id": "1", "image": "a.png", "question": "q?", "answer": "yes"}"#;
     for (field, replacement, problem) in [
-        (
-            "\"answer\"",
-            "\"anwser\"",
-            "unknown field `anwser`: known are id, image",
-        ),
+        ("\"answer\"", "\"anwser\"", "unknown field `anwser`: known are id, image"),
         ("\"answer\"", "\"anwser\"", "did you mean `answer`?"),
         ("\"a.png\"", "[\"a.png\"]", "an image path is a list"),
-        (
-            "\"image\": \"a.png\"",
-            "\"images\": \"a.png\"",
-            "`images` is a text: give a list",
-        ),
-        (
-            "\"a.png\"",
-            "\"a.png\", \"images\": []",
-            "both `image` and `images`: keep one",
-        ),
-        (
-            "\"q?\"",
-            "\"q?\", \"instruction\": \"q\"",
-            "both `question` and `instruction`",
-        ),
-        (
-            "\"yes\"",
-            "\"yes\", \"split\": \"trian\"",
-            "unknown split `trian`: use train, val",
-        ),
-        (
-            "\"yes\"",
-            "\"yes\", \"task\": \"qa\"",
-            "unknown task `qa`: use vqa, caption or report",
-        ),
-        (
-            "\"yes\"",
-            "\"yes\", \"labels\": []",
-            "`labels` is a list: give an object",
-        ),
-        (
-            "\"yes\"",
-            "\"yes\", \"labels\": {\"x\": []}",
-            "`labels.x` is a list: give a text",
-        ),
+        ("\"image\": \"a.png\"", "\"images\": \"a.png\"", "`images` is a text: give a list"),
+        ("\"a.png\"", "\"a.png\", \"images\": []", "both `image` and `images`: keep one"),
+        ("\"q?\"", "\"q?\", \"instruction\": \"q\"", "both `question` and `instruction`"),
+        ("\"yes\"", "\"yes\", \"split\": \"trian\"", "unknown split `trian`: use train, val"),
+        ("\"yes\"", "\"yes\", \"task\": \"qa\"", "unknown task `qa`: use vqa, caption or report"),
+        ("\"yes\"", "\"yes\", \"labels\": []", "`labels` is a list: give an object"),
+        ("\"yes\"", "\"yes\", \"labels\": {\"x\": []}", "`labels.x` is a list: give a text"),
         ("\"yes\"", "\"yes\", \"group\": \"\"", "`group` is empty"),
         ("\"id\": \"1\", ", "", "`id` is missing"),
-        (
-            "\"question\": \"q?\", ",
-            "",
-            "`question` is missing: a row of task vqa needs it",
-        ),
-        (
-            "\"answer\": \"yes\"",
-            "\"answer\": null",
-            "`answer` is null",
-        ),
+        ("\"question\": \"q?\", ", "", "`question` is missing: a row of task vqa needs it"),
+        ("\"answer\": \"yes\"", "\"answer\": null", "`answer` is null"),
         ("\"a.png\"", "\"\"", "an image path is empty"),
-        (
-            "\"yes\"}",
-            "\"yes",
-            "not valid JSON, EOF while parsing a string at column",
-        ),
+        ("\"yes\"}", "\"yes", "not valid JSON, EOF while parsing a string at column"),
         ("\"yes\"}", "\"yes", "the file seems to be cut short"),
         ("{", "[{", "without a list around them"),
     ] {
         let first = good.replace("\"1\"", "\"0\"");
         let text = format!("{first}\n{}", good.replacen(field, replacement, 1));
         let message = read_one(Format::Jsonl, "d.jsonl", &text).unwrap_err();
-        assert!(
-            message.contains("d.jsonl`, row 2: ") && message.contains(problem),
-            "{message}"
-        );
+        assert!(message.contains("d.jsonl`, row 2: ") && message.contains(problem), "{message}");
     }
     let message = read_one(Format::Jsonl, "d.jsonl", &format!("{good}\n\n{good}")).unwrap_err();
-    assert!(
-        message.contains("row 3: id `1` was used in row 1"),
-        "{message}"
-    );
+    assert!(message.contains("row 3: id `1` was used in row 1"), "{message}");
     let message = read_one(Format::Jsonl, "d.jsonl", "\n\n").unwrap_err();
     assert!(message.contains("no examples"), "{message}");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("latin.jsonl");
     write_bytes(&path, b"{\"id\": \"\xE9\"}").unwrap();
     let message = read(Format::Jsonl, &path, None).unwrap_err().to_string();
-    assert!(
-        message.contains("latin.jsonl") && message.contains("UTF-8"),
-        "{message}"
-    );
+    assert!(message.contains("latin.jsonl") && message.contains("UTF-8"), "{message}");
 }
 
 #[test]
 fn written_paths_are_relative_to_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
-    let image = |path: PathBuf| ImageSource {
-        name: "shown".to_owned(),
-        path,
-    };
+    let image = |path: PathBuf| ImageSource { name: "shown".to_owned(), path };
     let example = Example {
         id: "1".to_owned(),
-        images: vec![
-            image(root.join("set/images/a.png")),
-            image(root.join("b.png")),
-        ],
+        images: vec![image(root.join("set/images/a.png")), image(root.join("b.png"))],
         task: Task::Caption,
         instruction: String::new(),
         answer: "A chest film.".to_owned(),
@@ -398,16 +255,10 @@ fn written_paths_are_relative_to_the_file() {
     let path = root.join("set/d.jsonl");
     write_jsonl(&path, std::slice::from_ref(&example)).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
-    assert!(
-        text.contains(r#""images":["images/a.png","../b.png"]"#),
-        "{text}"
-    );
+    assert!(text.contains(r#""images":["images/a.png","../b.png"]"#), "{text}");
     let back = read(Format::Jsonl, &path, None).unwrap();
     assert_eq!(back[0].images[0].path, root.join("set/images/a.png"));
-    assert_eq!(
-        (back[0].group.as_str(), back[0].split),
-        ("shown", Split::Val)
-    );
+    assert_eq!((back[0].group.as_str(), back[0].split), ("shown", Split::Val));
 }
 
 prop_compose! {

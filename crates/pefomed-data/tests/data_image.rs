@@ -20,9 +20,7 @@ fn json(path: &Path) -> Value {
 }
 
 fn is_png(name: &str) -> bool {
-    Path::new(name)
-        .extension()
-        .is_some_and(|extension| extension == "png")
+    Path::new(name).extension().is_some_and(|extension| extension == "png")
 }
 
 fn pair(value: &Value) -> (u32, u32) {
@@ -45,12 +43,7 @@ fn resizing_equals_pillow_to_the_last_bit() {
         let resized = bicubic(image, from, to);
         assert_eq!(resized.len(), expected.len());
         let differ = resized.iter().zip(expected).filter(|(a, b)| a != b).count();
-        assert_eq!(
-            differ,
-            0,
-            "{from:?} → {to:?}: {differ} of {} values",
-            expected.len()
-        );
+        assert_eq!(differ, 0, "{from:?} → {to:?}: {differ} of {} values", expected.len());
     }
     assert!(rest.is_empty());
 }
@@ -63,11 +56,7 @@ fn files_decode_to_the_pixels_that_pillow_sees() {
     assert_eq!(files.len(), 7);
     for (name, expected) in files {
         let image = decode(&folder.join(name)).unwrap();
-        assert_eq!(
-            (image.width, image.height),
-            pair(&expected["size"]),
-            "{name}"
-        );
+        assert_eq!((image.width, image.height), pair(&expected["size"]), "{name}");
         let rgb = expected["rgb"].as_str().unwrap();
         assert_eq!(image.rgb.len() * 2, rgb.len(), "{name}");
         // Lossless files have one right answer up to the rounding of transparency; for JPEG, the
@@ -75,17 +64,10 @@ fn files_decode_to_the_pixels_that_pillow_sees() {
         let tolerance = if is_png(name) { 1 } else { 2 };
         for (index, value) in image.rgb.iter().enumerate() {
             let expected = u8::from_str_radix(&rgb[index * 2..index * 2 + 2], 16).unwrap();
-            assert!(
-                value.abs_diff(expected) <= tolerance,
-                "{name}: {value}, not {expected}"
-            );
+            assert!(value.abs_diff(expected) <= tolerance, "{name}: {value}, not {expected}");
         }
         assert_eq!(image.source.bits, 8, "{name}");
-        assert_eq!(
-            image.source.alpha,
-            name == "palette-transparent.png",
-            "{name}"
-        );
+        assert_eq!(image.source.alpha, name == "palette-transparent.png", "{name}");
         assert_eq!(image.source.oriented, name == "turned.jpg", "{name}");
         let grey = name == "grey.jpg" || name == "one-bit.png";
         assert_eq!(image.source.channels == 1, grey, "{name}");
@@ -94,10 +76,7 @@ fn files_decode_to_the_pixels_that_pillow_sees() {
 
 fn png(image: impl Into<image::DynamicImage>) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
-    image
-        .into()
-        .write_to(&mut bytes, image::ImageFormat::Png)
-        .unwrap();
+    image.into().write_to(&mut bytes, image::ImageFormat::Png).unwrap();
     bytes.into_inner()
 }
 
@@ -109,36 +88,13 @@ fn sixteen_bits_become_eight_by_rounding_the_whole_range() {
     let grey: Vec<u8> = image.rgb.iter().step_by(3).copied().collect();
     // 129/257 is the first value above one half; 65407/257 the first above 254.5.
     assert_eq!(grey, [0, 0, 1, 1, 16, 128, 254, 255, 255]);
-    assert!(
-        image
-            .rgb
-            .chunks(3)
-            .all(|pixel| pixel[0] == pixel[1] && pixel[1] == pixel[2])
-    );
-    let source = PixelSource {
-        bits: 16,
-        channels: 1,
-        alpha: false,
-        oriented: false,
-        brightest: 65535,
-    };
+    assert!(image.rgb.chunks(3).all(|pixel| pixel[0] == pixel[1] && pixel[1] == pixel[2]));
+    let source =
+        PixelSource { bits: 16, channels: 1, alpha: false, oriented: false, brightest: 65535 };
     assert_eq!(image.source, source);
     assert!(!source.is_dim());
-    assert!(
-        PixelSource {
-            brightest: 4095,
-            ..source
-        }
-        .is_dim()
-    );
-    assert!(
-        !PixelSource {
-            brightest: 255,
-            bits: 8,
-            ..source
-        }
-        .is_dim()
-    );
+    assert!(PixelSource { brightest: 4095, ..source }.is_dim());
+    assert!(!PixelSource { brightest: 255, bits: 8, ..source }.is_dim());
 }
 
 #[test]
@@ -175,27 +131,15 @@ fn a_decompression_bomb_is_refused_by_its_header() {
     let checksum = crc(&bytes[12..29]);
     bytes[29..33].copy_from_slice(&checksum.to_be_bytes());
     let error = decode_bytes("bomb.png", &bytes).unwrap_err();
-    assert!(
-        matches!(error, DataError::HugeImage { width: 60_000, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, DataError::HugeImage { width: 60_000, .. }), "{error}");
     let message = error.to_string();
-    assert!(
-        message.contains("bomb.png") && message.contains("100 megapixels"),
-        "{message}"
-    );
+    assert!(message.contains("bomb.png") && message.contains("100 megapixels"), "{message}");
 
     let mut bytes = std::fs::read(fixtures().join("images/plain.jpg")).unwrap();
-    let frame = bytes
-        .windows(2)
-        .position(|pair| pair == [0xFF, 0xC0])
-        .unwrap();
+    let frame = bytes.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
     bytes[frame + 5..frame + 9].copy_from_slice(&[0xFF; 4]);
     let error = decode_bytes("bomb.jpg", &bytes).unwrap_err();
-    assert!(
-        matches!(error, DataError::HugeImage { height: 65_535, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, DataError::HugeImage { height: 65_535, .. }), "{error}");
 }
 
 #[test]
@@ -207,10 +151,7 @@ fn every_cut_of_a_file_is_an_error_or_all_of_the_image() {
             match decode_bytes(name, &bytes[..length]) {
                 Ok(image) => {
                     // Only the end chunk of a PNG can be missed without a loss.
-                    assert!(
-                        is_png(name) && length >= bytes.len() - 12,
-                        "{name} {length}"
-                    );
+                    assert!(is_png(name) && length >= bytes.len() - 12, "{name} {length}");
                     assert_eq!(image, whole);
                 }
                 Err(error) => assert!(error.to_string().contains(name), "{error}"),
@@ -229,10 +170,7 @@ fn other_files_are_named_for_what_they_are() {
         (b"II*\0....", "TIFF"),
         (b"GIF89a..", "GIF"),
         (b"<!DOCTYPE html><html>", "web page"),
-        (
-            b"version https://git-lfs.github.com/spec/v1",
-            "Git LFS pointer",
-        ),
+        (b"version https://git-lfs.github.com/spec/v1", "Git LFS pointer"),
         (b"qwertz", "no known kind"),
     ] {
         let error = decode_bytes("scan", bytes).unwrap_err();
@@ -327,9 +265,5 @@ fn published_preprocessing_of_a_radiograph_is_reproduced() {
     }
     // Measured: 564 of 150,528 values, each by one level.
     assert!(worst <= 1.01 * level, "{worst}");
-    assert!(
-        differ * 100 < expected.len(),
-        "{differ} of {} values differ",
-        expected.len()
-    );
+    assert!(differ * 100 < expected.len(), "{differ} of {} values differ", expected.len());
 }

@@ -11,10 +11,7 @@ use pefomed_data::{DataError, Example, ImageSource, Split, Task};
 use proptest::prelude::*;
 
 fn example(id: usize, group: &str, images: &[&str]) -> Example {
-    let image = |name: &&str| ImageSource {
-        name: (*name).to_owned(),
-        path: (*name).into(),
-    };
+    let image = |name: &&str| ImageSource { name: (*name).to_owned(), path: (*name).into() };
     Example {
         id: id.to_string(),
         images: images.iter().map(image).collect(),
@@ -29,11 +26,7 @@ fn example(id: usize, group: &str, images: &[&str]) -> Example {
 }
 
 fn hash_rule(test_percent: f64, val_percent: f64, salt: &str) -> SplitRule {
-    SplitRule::GroupHash {
-        test_percent,
-        val_percent,
-        salt: salt.to_owned(),
-    }
+    SplitRule::GroupHash { test_percent, val_percent, salt: salt.to_owned() }
 }
 
 #[test]
@@ -47,24 +40,15 @@ fn the_usual_vqa_rad_split_leaks_and_the_hash_split_does_not() {
     // The rephrasings that `trainset.json` adds are partly those of test questions, and so bring
     // the one image into training that the official release keeps out of it.
     assert_eq!((usual.test_groups, usual.shared_with_train), (203, 203));
-    assert_eq!(
-        (usual.test_images, usual.images_shared_with_train),
-        (203, 203)
-    );
-    assert_eq!(
-        (usual.test_questions, usual.test_questions_on_shared),
-        (451, 451)
-    );
+    assert_eq!((usual.test_images, usual.images_shared_with_train), (203, 203));
+    assert_eq!((usual.test_questions, usual.test_questions_on_shared), (451, 451));
     assert!(!usual.is_clean());
 
     assign(&mut examples, &SplitRule::Published).unwrap();
     assert_eq!(split_digest(&examples), published);
     assign(&mut examples, &hash_rule(20.0, 10.0, "")).unwrap();
     assert_ne!(split_digest(&examples), published);
-    let (test, val) = (
-        leakage(&examples),
-        leakage_between(&examples, Split::Val, Split::Train),
-    );
+    let (test, val) = (leakage(&examples), leakage_between(&examples, Split::Val, Split::Train));
     assert!(test.is_clean() && val.is_clean());
     assert!(leakage_between(&examples, Split::Test, Split::Val).is_clean());
     // 20 % and 10 % of 314 images, give or take four standard deviations.
@@ -95,30 +79,17 @@ fn the_official_vqa_rad_split_leaks_all_but_one_image() {
         return;
     };
     let official = leakage(&read(Format::VqaRad, &path, None).unwrap());
-    assert_eq!(
-        (official.test_images, official.images_shared_with_train),
-        (203, 202)
-    );
-    assert_eq!(
-        (official.test_groups, official.shared_with_train),
-        (203, 202)
-    );
+    assert_eq!((official.test_images, official.images_shared_with_train), (203, 202));
+    assert_eq!((official.test_groups, official.shared_with_train), (203, 202));
     // The image that is kept out has five questions.
-    assert_eq!(
-        (official.test_questions, official.test_questions_on_shared),
-        (451, 446)
-    );
+    assert_eq!((official.test_questions, official.test_questions_on_shared), (451, 446));
 }
 
 #[test]
 fn impossible_shares_are_refused() {
-    for (test, val) in [
-        (-1.0, 0.0),
-        (100.0, 0.0),
-        (60.0, 40.0),
-        (f64::NAN, 0.0),
-        (0.0, f64::INFINITY),
-    ] {
+    for (test, val) in
+        [(-1.0, 0.0), (100.0, 0.0), (60.0, 40.0), (f64::NAN, 0.0), (0.0, f64::INFINITY)]
+    {
         let error = assign(&mut [], &hash_rule(test, val, "")).unwrap_err();
         assert!(matches!(error, DataError::SplitShares { .. }), "{error}");
         assert!(error.to_string().contains("below 100"), "{error}");
@@ -144,10 +115,7 @@ fn leakage_counts_groups_images_and_questions() {
     // p1 of p1, p3, p4; b and c of b, c, d, e, f; rows 4 (group), 5 and 7 (image); row 7 repeats 2.
     assert_eq!((found.test_groups, found.shared_with_train), (3, 1));
     assert_eq!((found.test_images, found.images_shared_with_train), (5, 2));
-    assert_eq!(
-        (found.test_questions, found.test_questions_on_shared),
-        (4, 3)
-    );
+    assert_eq!((found.test_questions, found.test_questions_on_shared), (4, 3));
     assert_eq!(found.test_questions_repeated, 1);
 }
 
@@ -231,25 +199,11 @@ proptest! {
 
 #[test]
 fn shares_are_met_over_many_groups() {
-    let mut examples: Vec<Example> = (0..20_000)
-        .map(|id| example(id, &format!("patient {id}"), &[]))
-        .collect();
+    let mut examples: Vec<Example> =
+        (0..20_000).map(|id| example(id, &format!("patient {id}"), &[])).collect();
     assign(&mut examples, &hash_rule(20.0, 7.5, "")).unwrap();
-    let count = |split| {
-        examples
-            .iter()
-            .filter(|example| example.split == split)
-            .count()
-    };
+    let count = |split| examples.iter().filter(|example| example.split == split).count();
     // Four standard deviations of a binomial: 226 and 149.
-    assert!(
-        count(Split::Test).abs_diff(4000) < 226,
-        "{}",
-        count(Split::Test)
-    );
-    assert!(
-        count(Split::Val).abs_diff(1500) < 149,
-        "{}",
-        count(Split::Val)
-    );
+    assert!(count(Split::Test).abs_diff(4000) < 226, "{}", count(Split::Test));
+    assert!(count(Split::Val).abs_diff(1500) < 149, "{}", count(Split::Val));
 }

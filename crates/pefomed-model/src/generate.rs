@@ -209,7 +209,14 @@ impl TreeCache {
             });
             Tensor::stack::<4>(rows.collect(), 0)
         };
-        let root = |x: &Tensor<3>| x.clone().narrow(0, tree.root.start, tree.root.len());
+        let root = |x: &Tensor<3>| {
+            if tree.root.is_empty() {
+                // The framework does not narrow to nothing.
+                let [_, heads, dim] = x.dims();
+                return Tensor::zeros([0, heads, dim], (&x.device(), x.dtype()));
+            }
+            x.clone().narrow(0, tree.root.start, tree.root.len())
+        };
         let layers = layers
             .iter()
             .map(|(k, v)| LayerCache { root: (root(k), root(v)), own: (own(k), own(v)) })

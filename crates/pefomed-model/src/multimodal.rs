@@ -131,11 +131,12 @@ impl TunedDecoder {
             return Ok(self.decoder.embed(&tokens));
         }
         let visual = self.projector.forward(Tensor::cat(parts, 0));
-        if tokens.is_empty() {
-            return Ok(visual);
-        }
         let offset = tokens.len();
-        let table = Tensor::cat(vec![self.decoder.embed(&tokens), visual], 0);
+        let table = if tokens.is_empty() {
+            visual
+        } else {
+            Tensor::cat(vec![self.decoder.embed(&tokens), visual], 0)
+        };
         let index = |&(is_visual, row): &(bool, usize)| (row + usize::from(is_visual) * offset) as i64;
         let ids: Vec<i64> = rows.iter().map(index).collect();
         let data = TensorData::new(ids, [batch.len()]);

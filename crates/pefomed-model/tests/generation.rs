@@ -63,7 +63,8 @@ fn reference(model: &TunedDecoder, tree: &MessageTree, features: &FeatureMap) ->
         let hidden = model.decoder.forward(embedded, &layout, Some(&model.adapter), None);
         let logits = values(model.decoder.logits(hidden));
         let last = &logits[logits.len() - VOCABULARY..];
-        let best = (1..VOCABULARY).fold(0, |best, id| if last[id] > last[best] { id } else { best });
+        let best =
+            (1..VOCABULARY).fold(0, |best, id| if last[id] > last[best] { id } else { best });
         if best as u32 == END {
             return Generated { tokens, finish: Finish::Stop };
         }
@@ -76,7 +77,7 @@ fn reference(model: &TunedDecoder, tree: &MessageTree, features: &FeatureMap) ->
 }
 
 /// The seed of a model that answers at length and briefly, as the test below asserts.
-const SEED: u64 = 1;
+const SEED: u64 = 261;
 
 #[test]
 fn answers_do_not_depend_on_company_or_cache() {
@@ -90,7 +91,6 @@ fn answers_do_not_depend_on_company_or_cache() {
 
         let lengths: Vec<usize> = expected.iter().map(|answer| answer.tokens.len()).collect();
         let stopped = expected.iter().filter(|answer| answer.finish == Finish::Stop).count();
-        println!("lengths {lengths:?}, {stopped} stopped");
         let mut different = lengths.clone();
         different.sort_unstable();
         different.dedup();

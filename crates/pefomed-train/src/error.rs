@@ -125,6 +125,15 @@ pub enum TrainError {
         /// Steps taken in it.
         step: usize,
     },
+    /// The device is not part of this build.
+    #[error(
+        "this build cannot compute on `{device}`: build it with `--features {device}`, or choose \
+         `--device cpu`"
+    )]
+    DeviceNotBuilt {
+        /// The device.
+        device: &'static str,
+    },
     /// A run has no stage of that name.
     #[error("the run has no stage `{stage}`; it has {known}")]
     UnknownStage {

@@ -14,13 +14,13 @@ use pefomed_data::image::{decode, decode_bytes};
 use pefomed_data::{ImageSource, files};
 use pefomed_model::multimodal::{FeatureMap, VisualFeatures};
 use pefomed_model::weights::{SafetensorsFile, TensorSource as _, TensorValues, write_safetensors};
-use rayon::prelude::*;
 
 use crate::TrainError;
 use crate::parts::Parts;
+use crate::threads;
 
 /// Sets whose features take no more bytes than this stay in memory.
-const MEMORY_LIMIT: usize = 256 << 20;
+pub(crate) const MEMORY_LIMIT: usize = 256 << 20;
 /// The tensor's name in a feature file.
 const TENSOR: &str = "features";
 
@@ -66,8 +66,8 @@ impl Features {
                 count();
                 Ok::<_, TrainError>((index as u32, features))
             };
-            let mut map =
-                images.par_iter().enumerate().map(encode).collect::<Result<FeatureMap, _>>()?;
+            let encoded = threads::in_order(images.iter().enumerate().collect(), encode)?;
+            let mut map: FeatureMap = encoded.into_iter().collect();
             map.insert(BLANK_IMAGE, blank);
             return Ok(Self::Memory(map));
         }
@@ -81,7 +81,7 @@ impl Features {
             count();
             Ok::<_, TrainError>(path)
         };
-        let paths = images.par_iter().map(file).collect::<Result<Vec<_>, _>>()?;
+        let paths = threads::in_order(images.iter().collect(), file)?;
         Ok(Self::Files { paths, blank })
     }
 

@@ -7,20 +7,29 @@
 
 pub mod adamw;
 pub mod checkpoint;
+pub mod device;
 mod error;
 pub mod events;
 pub mod features;
 pub mod parts;
+pub mod plan;
 pub mod predict;
+pub mod pretrain;
 pub mod questions;
+pub mod readable;
 pub mod recipe;
 pub mod run_folder;
+pub mod run_info;
 pub mod sampler;
 pub mod schedule;
+mod step;
 pub mod tensorboard;
+mod threads;
 pub mod train;
 
 pub use error::TrainError;
 pub use events::{Event, Observer};
 pub use recipe::Recipe;
+pub use device::DeviceKind;
 pub use run_folder::RunFolder;
+pub use run_info::RunInfo;

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use pefomed_data::{Example, ImageCondition, MessageTree, Prediction};
 use pefomed_model::generate::generate;
 use pefomed_model::multimodal::TunedDecoder;
-use rayon::prelude::*;
 
 use crate::TrainError;
 use crate::features::{BLANK_IMAGE, Features};
 use crate::parts::Parts;
 use crate::questions::{Asking, ImageTable, Questions};
 use crate::recipe::Recipe;
+use crate::threads;
 
 /// How answers are generated.
 #[derive(Clone, Copy, Debug)]
@@ -116,8 +116,7 @@ impl Asked {
             }
             Ok::<_, TrainError>(predictions)
         };
-        let parts: Vec<Vec<(usize, Prediction)>> =
-            jobs.into_par_iter().map(answer).collect::<Result<_, _>>()?;
+        let parts = threads::in_order(jobs, answer)?;
         let mut all: Vec<(usize, Prediction)> = parts.into_iter().flatten().collect();
         all.sort_by_key(|(index, _)| *index);
         Ok(all.into_iter().map(|(_, prediction)| prediction).collect())

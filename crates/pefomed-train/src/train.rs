@@ -12,8 +12,7 @@ use std::time::Instant;
 use pefomed_data::pack::group_by_budget;
 use pefomed_data::{MessageTree, PackedBatch, Split, files, split};
 use pefomed_model::multimodal::TunedDecoder;
-use pefomed_model::parameters::{Trainable, read};
-use rayon::prelude::*;
+use pefomed_model::parameters::Trainable as _;
 
 use crate::adamw::Moments;
 use crate::checkpoint::{self, Position};
@@ -24,6 +23,7 @@ use crate::questions::{Asking, ImageTable, Questions, read_split};
 use crate::recipe::{Recipe, Stage};
 use crate::run_folder::{RunFolder, peak_memory_bytes};
 use crate::sampler::Sampler;
+use crate::step::{self, Pass};
 use crate::TrainError;
 
 /// A recipe made ready: parts loaded, questions tokenized, images encoded.
@@ -128,7 +128,7 @@ impl Training {
             let mut sampler = self.sampler(position.stage);
             model.projector.set_trainable(stage.train_projector);
             model.adapter.set_trainable(stage.train_adapter);
-            let mut moments = restored.take().unwrap_or_else(|| fresh_moments(&mut model));
+            let mut moments = restored.take().unwrap_or_else(|| step::fresh_moments(&mut model));
             observer.event(&if position.step == 0 {
                 Event::StageStarted {
                     stage: stage.name.clone(),
@@ -140,31 +140,30 @@ impl Training {
                 Event::Resumed { stage: stage.name.clone(), step: position.step }
             })?;
 
-            for step in position.step..steps {
+            for index in position.step..steps {
                 let step_started = Instant::now();
-                let Some(drawn) = sampler.step(step) else { break };
+                let Some(drawn) = sampler.step(index) else { break };
                 let trees: Vec<MessageTree> =
                     drawn.trees.iter().filter_map(|tree| questions.tree(tree)).collect();
-                let seed = dropout_seed(self.recipe.seed, position.stage, step);
+                let seed = dropout_seed(self.recipe.seed, position.stage, index);
                 let pass = self.gradients(&model, &trees, stage, seed)?;
                 if !pass.loss.is_finite() {
-                    return Err(TrainError::Diverged { stage: stage.name.clone(), step: step + 1 });
+                    return Err(TrainError::Diverged { stage: stage.name.clone(), step: index + 1 });
                 }
-                let rate = schedule.at(step);
-                for (((_, mut parameter), moments), gradient) in
-                    model.parameters().into_iter().zip(&mut moments).zip(&pass.gradients)
-                {
-                    let Some(gradient) = gradient else { continue };
-                    let mut values = parameter.values();
-                    let decays = parameter.decays();
-                    adamw.update(step as u64 + 1, rate, decays, &mut values, gradient, moments);
-                    parameter.set(values, true);
-                }
-                position.step = step + 1;
+                let rate = schedule.at(index);
+                step::update(
+                    &mut model,
+                    &adamw,
+                    index + 1,
+                    rate,
+                    &pass.gradients,
+                    &mut moments,
+                );
+                position.step = index + 1;
                 position.total += 1;
                 observer.event(&Event::Step {
                     stage: stage.name.clone(),
-                    step: step + 1,
+                    step: index + 1,
                     steps,
                     loss: pass.loss,
                     learning_rate: rate,
@@ -173,19 +172,19 @@ impl Training {
                     seconds: step_started.elapsed().as_secs_f64(),
                 })?;
                 let asked = stop.load(Ordering::Relaxed);
-                let due = stage.checkpoint_every > 0 && (step + 1) % stage.checkpoint_every == 0;
-                if (asked || due) && step + 1 < steps {
+                let due = stage.checkpoint_every > 0 && (index + 1) % stage.checkpoint_every == 0;
+                if (asked || due) && index + 1 < steps {
                     let path =
                         checkpoint::write(run, &position, &mut model, &moments, &decoder_name)?;
                     observer.event(&Event::Checkpoint {
                         stage: stage.name.clone(),
-                        step: step + 1,
+                        step: index + 1,
                         path,
                     })?;
                 }
-                if asked && step + 1 < steps {
+                if asked && index + 1 < steps {
                     let stage = stage.name.clone();
-                    return Err(TrainError::Stopped { stage, step: step + 1 });
+                    return Err(TrainError::Stopped { stage, step: index + 1 });
                 }
             }
 
@@ -199,7 +198,7 @@ impl Training {
             })?;
             position.stage += 1;
             position.step = 0;
-            let moments = fresh_moments(&mut model);
+            let moments = step::fresh_moments(&mut model);
             checkpoint::write(run, &position, &mut model, &moments, &decoder_name)?;
         }
         checkpoint::write_adapter(&run.adapter(), &mut model, &decoder_name)?;
@@ -228,74 +227,24 @@ impl Training {
         let sizes: Vec<usize> = trees.iter().map(MessageTree::positions).collect();
         let targets: usize = trees.iter().map(MessageTree::targets).sum();
         let dropout = stage.train_adapter.then_some((self.recipe.adapter.dropout, seed));
-        let one = |trees: &[MessageTree], mut model: TunedDecoder| {
+        let jobs = group_by_budget(&sizes, stage.token_budget)
+            .into_iter()
+            .map(|range| &trees[range])
+            .collect();
+        step::gradients(model, jobs, |model: &TunedDecoder, trees: &[MessageTree]| {
             let batch = PackedBatch::new(trees);
             let features = self.features.get(&self.parts, &batch.images())?;
             let (loss, _) = model.loss_sum(&batch, &features, dropout)?;
-            let loss = loss / targets as f64;
-            let mut found = loss.backward();
-            let gradients: Vec<Option<Vec<f32>>> = model
-                .parameters()
-                .iter()
-                .map(|(_, parameter)| parameter.take_gradient(&mut found))
-                .collect();
-            let loss = f64::from(read(loss).first().copied().unwrap_or(f32::NAN));
-            Ok::<_, TrainError>(Pass { loss, gradients, tokens: batch.len() })
-        };
-        let jobs: Vec<(&[MessageTree], TunedDecoder)> = group_by_budget(&sizes, stage.token_budget)
-            .into_iter()
-            .map(|range| (&trees[range], model.clone()))
-            .collect();
-        let parts: Vec<Pass> = jobs
-            .into_par_iter()
-            .map(|(trees, model)| one(trees, model))
-            .collect::<Result<_, _>>()?;
-        let mut parts = parts.into_iter();
-        let mut sum = parts.next().unwrap_or_default();
-        for part in parts {
-            sum.add(part);
-        }
-        Ok(sum)
+            Ok((loss / targets as f64, batch.len()))
+        })
     }
-}
-
-/// What one micro-batch, or a whole step, gives.
-#[derive(Default)]
-struct Pass {
-    loss: f64,
-    /// One for each parameter; none for one that the loss does not depend on.
-    gradients: Vec<Option<Vec<f32>>>,
-    tokens: usize,
-}
-
-impl Pass {
-    fn add(&mut self, other: Self) {
-        self.loss += other.loss;
-        self.tokens += other.tokens;
-        for (sum, part) in self.gradients.iter_mut().zip(other.gradients) {
-            match (sum, part) {
-                (Some(sum), Some(part)) => sum.iter_mut().zip(part).for_each(|(s, p)| *s += p),
-                (sum @ None, part) => *sum = part,
-                (Some(_), None) => {}
-            }
-        }
-    }
-}
-
-fn fresh_moments(model: &mut TunedDecoder) -> Vec<Moments> {
-    model.parameters().iter().map(|(_, parameter)| Moments::zeros(parameter.len())).collect()
-}
-
-fn trained_flags(stage: &Stage) -> (bool, bool) {
-    (stage.train_projector, stage.train_adapter)
 }
 
 /// Values that a stage trains.
 fn trained_count(model: &mut TunedDecoder, stage: &Stage) -> usize {
-    let (projector, adapter) = trained_flags(stage);
-    let count = |trained, count| if trained { count } else { 0 };
-    count(projector, model.projector.parameter_count())
-        + count(adapter, model.adapter.parameter_count())
+    let projector = if stage.train_projector { model.projector.parameter_count() } else { 0 };
+    let adapter = if stage.train_adapter { model.adapter.parameter_count() } else { 0 };
+    projector + adapter
 }
 
 /// A seed for each step that no other step of the run has.

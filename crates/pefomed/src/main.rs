@@ -1,1 +1,33 @@
-fn main() {}
+//! The command line: one program from the files of a data set to a page with the results.
+//!
+//! Nothing is decided here that another crate could need. A command reads its arguments, calls the
+//! crate that does the work, and says what came of it: results go to standard output (as text, or
+//! with `--json` for scripts), progress to standard error, and the exit code is 0 when it is done,
+//! 1 when it failed, 2 when the command line itself is wrong.
+
+mod cli;
+mod commands;
+mod context;
+mod failure;
+mod metrics_table;
+mod output;
+mod progress;
+mod scoring;
+mod signals;
+mod table;
+mod tuning;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return failure::refuse(&error),
+    };
+    match context::Context::new(&cli.global).and_then(|context| cli.command.run(&context)) {
+        Ok(code) => code,
+        Err(error) => failure::report(&error),
+    }
+}

@@ -41,11 +41,7 @@ enum Outcome {
     Missing,
     Unreadable(String),
     Present,
-    Decoded {
-        width: u32,
-        height: u32,
-        source: PixelSource,
-    },
+    Decoded { width: u32, height: u32, source: PixelSource },
 }
 
 /// Looks at every distinct file, in parallel; problems are added in the order of the paths.
@@ -57,19 +53,15 @@ pub(super) fn check_images(
     let mut users: BTreeMap<&Path, (&str, Vec<&Example>)> = BTreeMap::new();
     for example in examples {
         for image in &example.images {
-            let (_, rows) = users
-                .entry(&image.path)
-                .or_insert((&image.name, Vec::new()));
+            let (_, rows) = users.entry(&image.path).or_insert((&image.name, Vec::new()));
             // An example may show one image twice.
             if rows.last().is_none_or(|last| !std::ptr::eq(*last, example)) {
                 rows.push(example);
             }
         }
     }
-    let files: Vec<(&Path, &str, &[&Example])> = users
-        .iter()
-        .map(|(path, (name, rows))| (*path, *name, rows.as_slice()))
-        .collect();
+    let files: Vec<(&Path, &str, &[&Example])> =
+        users.iter().map(|(path, (name, rows))| (*path, *name, rows.as_slice())).collect();
     let done = AtomicUsize::new(0);
     let outcomes: Vec<Outcome> = files
         .par_iter()
@@ -81,10 +73,7 @@ pub(super) fn check_images(
             outcome
         })
         .collect();
-    let mut summary = ImageSummary {
-        files: files.len(),
-        ..ImageSummary::default()
-    };
+    let mut summary = ImageSummary { files: files.len(), ..ImageSummary::default() };
     for ((path, name, rows), outcome) in files.iter().zip(outcomes) {
         let mut report = |kind, detail| {
             let rows = rows.iter().map(|example| RowRef::new(example)).collect();
@@ -100,11 +89,7 @@ pub(super) fn check_images(
                 summary.unreadable += 1;
                 report(ProblemKind::UnreadableImage, reason);
             }
-            Outcome::Decoded {
-                width,
-                height,
-                source,
-            } => {
+            Outcome::Decoded { width, height, source } => {
                 summary.add(width, height, source);
                 if source.is_dim() {
                     let brightest = source.brightest;
@@ -132,11 +117,9 @@ fn look_at(path: &Path, decode_images: bool) -> Outcome {
         return Outcome::Present;
     }
     match decode(path) {
-        Ok(image) => Outcome::Decoded {
-            width: image.width,
-            height: image.height,
-            source: image.source,
-        },
+        Ok(image) => {
+            Outcome::Decoded { width: image.width, height: image.height, source: image.source }
+        }
         Err(error) => Outcome::Unreadable(error.to_string()),
     }
 }
@@ -150,16 +133,10 @@ impl ImageSummary {
         self.oriented += usize::from(source.oriented);
         let pixels = |(width, height): (u32, u32)| u64::from(width) * u64::from(height);
         let this = (width, height);
-        if self
-            .smallest
-            .is_none_or(|smallest| pixels(this) < pixels(smallest))
-        {
+        if self.smallest.is_none_or(|smallest| pixels(this) < pixels(smallest)) {
             self.smallest = Some(this);
         }
-        if self
-            .largest
-            .is_none_or(|largest| pixels(this) > pixels(largest))
-        {
+        if self.largest.is_none_or(|largest| pixels(this) > pixels(largest)) {
             self.largest = Some(this);
         }
     }

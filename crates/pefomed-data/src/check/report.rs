@@ -69,11 +69,7 @@ pub struct RowRef {
 
 impl RowRef {
     pub(super) fn new(example: &Example) -> Self {
-        Self {
-            split: example.split,
-            row: example.row,
-            id: example.id.clone(),
-        }
+        Self { split: example.split, row: example.row, id: example.id.clone() }
     }
 }
 
@@ -92,12 +88,7 @@ pub struct Problem {
 
 impl Problem {
     pub(super) fn new(kind: ProblemKind, detail: String, rows: Vec<RowRef>) -> Self {
-        Self {
-            kind,
-            severity: kind.severity(),
-            detail,
-            rows,
-        }
+        Self { kind, severity: kind.severity(), detail, rows }
     }
 }
 
@@ -187,10 +178,7 @@ pub struct CheckReport {
 impl CheckReport {
     /// Number of problems of a severity.
     pub fn count(&self, severity: Severity) -> usize {
-        self.problems
-            .iter()
-            .filter(|problem| problem.severity == severity)
-            .count()
+        self.problems.iter().filter(|problem| problem.severity == severity).count()
     }
 
     /// Whether any row cannot be used.

@@ -30,11 +30,8 @@ impl Display for CheckReport {
 
 impl CheckReport {
     fn head(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let tasks: Vec<String> = self
-            .tasks
-            .iter()
-            .map(|(task, rows)| format!("{task} {}", number(*rows)))
-            .collect();
+        let tasks: Vec<String> =
+            self.tasks.iter().map(|(task, rows)| format!("{task} {}", number(*rows))).collect();
         writeln!(
             f,
             "{} about {} in {} ({})",
@@ -57,11 +54,7 @@ impl CheckReport {
                 number(counts.images)
             )?;
         }
-        writeln!(
-            f,
-            "  digest {}",
-            self.split_digest.get(..16).unwrap_or(&self.split_digest)
-        )
+        writeln!(f, "  digest {}", self.split_digest.get(..16).unwrap_or(&self.split_digest))
     }
 
     fn labels(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -69,12 +62,7 @@ impl CheckReport {
             return Ok(());
         }
         writeln!(f, "\nLabels")?;
-        let width = self
-            .labels
-            .keys()
-            .map(|name| name.chars().count())
-            .max()
-            .unwrap_or(0);
+        let width = self.labels.keys().map(|name| name.chars().count()).max().unwrap_or(0);
         for (name, column) in &self.labels {
             let mut values: Vec<(&String, &usize)> = column.values.iter().collect();
             values.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
@@ -84,10 +72,7 @@ impl CheckReport {
                 .map(|(value, count)| format!("{} {}", shortened(value, 30), number(**count)))
                 .collect();
             if values.len() > SHOWN_VALUES {
-                let rest: usize = values[SHOWN_VALUES..]
-                    .iter()
-                    .map(|(_, count)| **count)
-                    .sum();
+                let rest: usize = values[SHOWN_VALUES..].iter().map(|(_, count)| **count).sum();
                 let more = values.len() - SHOWN_VALUES;
                 parts.push(format!("{} more {}", number(more), number(rest)));
             }
@@ -114,25 +99,11 @@ impl CheckReport {
             .collect();
         writeln!(f, "  {}", top.join(" · "))?;
         // Scores on closed questions depend on which rule drew the line.
-        let width = self
-            .answers
-            .by_label
-            .keys()
-            .map(|name| name.chars().count())
-            .max();
+        let width = self.answers.by_label.keys().map(|name| name.chars().count()).max();
         let width = width.unwrap_or(0).max("answer_type".len());
-        writeln!(
-            f,
-            "  {:<width$}{:>10}{:>10}",
-            "answer_type", "yes/no", "other"
-        )?;
+        writeln!(f, "  {:<width$}{:>10}{:>10}", "answer_type", "yes/no", "other")?;
         for (label, rows) in &self.answers.by_label {
-            writeln!(
-                f,
-                "  {label:<width$}{:>10}{:>10}",
-                number(rows.yes_no),
-                number(rows.other)
-            )?;
+            writeln!(f, "  {label:<width$}{:>10}{:>10}", number(rows.yes_no), number(rows.other))?;
         }
         Ok(())
     }
@@ -146,18 +117,10 @@ impl CheckReport {
         if images.decoded > 0 {
             write!(f, "{} decoded", number(images.decoded))?;
         } else {
-            write!(
-                f,
-                "{} found",
-                number(images.files - images.missing - images.unreadable)
-            )?;
+            write!(f, "{} found", number(images.files - images.missing - images.unreadable))?;
         }
         if let (Some(smallest), Some(largest)) = (images.smallest, images.largest) {
-            write!(
-                f,
-                ", {}×{} to {}×{}",
-                smallest.0, smallest.1, largest.0, largest.1
-            )?;
+            write!(f, ", {}×{} to {}×{}", smallest.0, smallest.1, largest.0, largest.1)?;
         }
         for (count, word) in [
             (images.grey, "grey"),
@@ -194,11 +157,8 @@ impl CheckReport {
 
     fn problems(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for kind in KINDS {
-            let all: Vec<&Problem> = self
-                .problems
-                .iter()
-                .filter(|problem| problem.kind == kind)
-                .collect();
+            let all: Vec<&Problem> =
+                self.problems.iter().filter(|problem| problem.kind == kind).collect();
             if all.is_empty() {
                 continue;
             }
@@ -209,12 +169,7 @@ impl CheckReport {
             };
             writeln!(f, "\n{severity}: {}", title(kind, all.len()))?;
             for problem in all.iter().take(SHOWN_PROBLEMS) {
-                writeln!(
-                    f,
-                    "  {}  [{}]",
-                    shortened(&problem.detail, 110),
-                    rows(&problem.rows)
-                )?;
+                writeln!(f, "  {}  [{}]", shortened(&problem.detail, 110), rows(&problem.rows))?;
             }
             if all.len() > SHOWN_PROBLEMS {
                 writeln!(f, "  … and {} more", number(all.len() - SHOWN_PROBLEMS))?;
@@ -250,28 +205,16 @@ fn title(kind: ProblemKind, count: usize) -> String {
         ProblemKind::EmptyQuestion => format!("{} without a question", counted(count, "row")),
         ProblemKind::EmptyAnswer => format!("{} without an answer", counted(count, "row")),
         ProblemKind::ConflictingAnswers => {
-            format!(
-                "{} with different answers",
-                counted(count, "repeated question")
-            )
+            format!("{} with different answers", counted(count, "repeated question"))
         }
         ProblemKind::DimImage => {
-            format!(
-                "{} that will be nearly black",
-                counted(count, "16-bit image")
-            )
+            format!("{} that will be nearly black", counted(count, "16-bit image"))
         }
         ProblemKind::RepeatedQuestion => {
-            format!(
-                "{} with the same answer",
-                counted(count, "repeated question")
-            )
+            format!("{} with the same answer", counted(count, "repeated question"))
         }
         ProblemKind::ConvertedImage => {
-            format!(
-                "{} reduced to 8-bit RGB over black",
-                counted(count, "image")
-            )
+            format!("{} reduced to 8-bit RGB over black", counted(count, "image"))
         }
     }
 }
@@ -299,11 +242,8 @@ fn leakage_line(f: &mut Formatter<'_>, leakage: &Leakage) -> fmt::Result {
 fn rows(rows: &[RowRef]) -> String {
     let mut parts: Vec<String> = Vec::new();
     for of_split in rows.chunk_by(|a, b| a.split == b.split) {
-        let shown: Vec<String> = of_split
-            .iter()
-            .take(SHOWN_ROWS)
-            .map(|row| row.row.to_string())
-            .collect();
+        let shown: Vec<String> =
+            of_split.iter().take(SHOWN_ROWS).map(|row| row.row.to_string()).collect();
         let plural = if of_split.len() == 1 { "" } else { "s" };
         let more = match of_split.len().checked_sub(SHOWN_ROWS) {
             Some(more @ 1..) => format!(" and {} more", number(more)),
@@ -342,18 +282,12 @@ fn number(value: usize) -> String {
 /// One line of at most `limit` letters; control characters, which could steer the terminal, become
 /// blanks.
 fn shortened(text: &str, limit: usize) -> String {
-    let clean: String = text
-        .chars()
-        .map(|letter| if letter.is_control() { ' ' } else { letter })
-        .collect();
+    let clean: String =
+        text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
     if clean.chars().count() <= limit {
         return clean;
     }
-    clean
-        .chars()
-        .take(limit.saturating_sub(1))
-        .chain(['…'])
-        .collect()
+    clean.chars().take(limit.saturating_sub(1)).chain(['…']).collect()
 }
 
 #[cfg(test)]
@@ -363,26 +297,16 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped() {
-        assert_eq!(
-            [0, 999, 1000, 1_234_567].map(number),
-            ["0", "999", "1,000", "1,234,567"]
-        );
+        assert_eq!([0, 999, 1000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(counted(1, "row"), "1 row");
     }
 
     #[test]
     fn rows_are_gathered_by_split() {
-        let row = |split, row| RowRef {
-            split,
-            row,
-            id: String::new(),
-        };
+        let row = |split, row| RowRef { split, row, id: String::new() };
         let list: Vec<RowRef> = (1..=6).map(|number| row(Split::Train, number)).collect();
         assert_eq!(rows(&list), "train rows 1, 2, 3, 4 and 2 more");
-        assert_eq!(
-            rows(&[list[0].clone(), row(Split::Test, 9)]),
-            "train row 1; test row 9"
-        );
+        assert_eq!(rows(&[list[0].clone(), row(Split::Test, 9)]), "train row 1; test row 9");
     }
 
     #[test]

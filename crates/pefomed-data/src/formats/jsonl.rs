@@ -97,9 +97,7 @@ fn example(row: &Row<'_>, path: &Path, images_dir: Option<&Path>) -> Result<Exam
     if let Some(key) = row.keys().find(|key| !FIELDS.contains(key)) {
         let known = FIELDS.join(", ");
         let suggestion = names::suggestion(key, FIELDS);
-        return Err(row.error(format!(
-            "unknown field `{key}`: known are {known}{suggestion}"
-        )));
+        return Err(row.error(format!("unknown field `{key}`: known are {known}{suggestion}")));
     }
     for (one, other) in [("image", "images"), ("question", "instruction")] {
         if row.value(one).is_some() && row.value(other).is_some() {
@@ -112,19 +110,13 @@ fn example(row: &Row<'_>, path: &Path, images_dir: Option<&Path>) -> Result<Exam
     }
     let images = image_names(row)?
         .into_iter()
-        .map(|name| ImageSource {
-            path: locate(path, images_dir, &name),
-            name,
-        })
+        .map(|name| ImageSource { path: locate(path, images_dir, &name), name })
         .collect::<Vec<_>>();
     let task = match row.text("task")? {
         None => Task::Vqa,
-        Some(name) => TASKS
-            .into_iter()
-            .find(|task| task.tag() == name)
-            .ok_or_else(|| {
-                row.error(format!("unknown task `{name}`: use vqa, caption or report"))
-            })?,
+        Some(name) => TASKS.into_iter().find(|task| task.tag() == name).ok_or_else(|| {
+            row.error(format!("unknown task `{name}`: use vqa, caption or report"))
+        })?,
     };
     let instruction = match row.text("question")?.or(row.text("instruction")?) {
         Some(text) => text,
@@ -134,18 +126,14 @@ fn example(row: &Row<'_>, path: &Path, images_dir: Option<&Path>) -> Result<Exam
     };
     let split = match row.text("split")? {
         None => Split::Train,
-        Some(name) => name
-            .parse::<Split>()
-            .map_err(|problem| row.error(problem))?,
+        Some(name) => name.parse::<Split>().map_err(|problem| row.error(problem))?,
     };
     let group = match row.text("group")? {
         Some(group) if group.is_empty() => {
             return Err(row.error("`group` is empty: name the patient or study, or leave it out"));
         }
         Some(group) => group,
-        None => images
-            .first()
-            .map_or_else(|| id.clone(), |image| image.name.clone()),
+        None => images.first().map_or_else(|| id.clone(), |image| image.name.clone()),
     };
     Ok(Example {
         answer: row.required_text("answer")?,
@@ -177,10 +165,7 @@ fn image_names(row: &Row<'_>) -> Result<Vec<String>, DataError> {
         .map(|value| match value {
             Value::String(name) if !name.is_empty() && !name.contains('\0') => Ok(name.clone()),
             Value::String(_) => Err(row.error("an image path is empty: give the path of a file")),
-            other => Err(row.error(format!(
-                "an image path is {}: give it as a text",
-                kind(other)
-            ))),
+            other => Err(row.error(format!("an image path is {}: give it as a text", kind(other)))),
         })
         .collect()
 }
@@ -218,11 +203,7 @@ fn locate(file: &Path, images_dir: Option<&Path>, name: &str) -> PathBuf {
     let folder = file.parent().unwrap_or(Path::new(""));
     let beside = folder.join(name);
     let below = folder.join("images").join(name);
-    if !beside.exists() && below.exists() {
-        below
-    } else {
-        beside
-    }
+    if !beside.exists() && below.exists() { below } else { beside }
 }
 
 /// A row as it is written; what equals its default is left out.
@@ -252,13 +233,8 @@ struct Written<'a> {
 /// [`DataError::Row`] for an image path that is not UTF-8 or has nothing in common with the
 /// file's folder (another drive), [`DataError::Write`] when the file cannot be written.
 pub fn write_jsonl(path: &Path, examples: &[Example]) -> Result<(), DataError> {
-    let failed = |source| DataError::Write {
-        path: path.to_owned(),
-        source,
-    };
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
+    let failed = |source| DataError::Write { path: path.to_owned(), source };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = absolute(folder.unwrap_or(Path::new("."))).map_err(failed)?;
     let mut paths = Vec::with_capacity(examples.len());
     for (index, example) in examples.iter().enumerate() {
@@ -281,11 +257,7 @@ pub fn write_jsonl(path: &Path, examples: &[Example]) -> Result<(), DataError> {
             let several: &[String] = if images.len() == 1 { &[] } else { images };
             let row = Written {
                 id: &example.id,
-                image: if images.len() == 1 {
-                    images.first().map(String::as_str)
-                } else {
-                    None
-                },
+                image: if images.len() == 1 { images.first().map(String::as_str) } else { None },
                 images: several,
                 task: example.task,
                 question: &example.instruction,

@@ -53,14 +53,13 @@ impl FromStr for Format {
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         let known = Self::ALL.map(Self::name);
-        Self::ALL
-            .into_iter()
-            .find(|format| format.name() == name)
-            .ok_or_else(|| DataError::UnknownFormat {
+        Self::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| {
+            DataError::UnknownFormat {
                 name: name.to_owned(),
                 known: known.join(", "),
                 suggestion: names::suggestion(name, known),
-            })
+            }
+        })
     }
 }
 
@@ -84,9 +83,7 @@ pub fn read(
         Format::Jsonl => jsonl::read(path, images_dir),
     }?;
     if examples.is_empty() {
-        return Err(DataError::NoExamples {
-            path: path.to_owned(),
-        });
+        return Err(DataError::NoExamples { path: path.to_owned() });
     }
     Ok(examples)
 }
@@ -103,10 +100,7 @@ mod tests {
             "unknown format `vqarad`: known are vqa-rad, jsonl; did you mean `vqa-rad`?"
         );
         let message = "parquet".parse::<Format>().unwrap_err().to_string();
-        assert_eq!(
-            message,
-            "unknown format `parquet`: known are vqa-rad, jsonl"
-        );
+        assert_eq!(message, "unknown format `parquet`: known are vqa-rad, jsonl");
     }
 
     #[test]

@@ -18,11 +18,7 @@ impl<'a> Row<'a> {
     /// Takes a value that should be an object.
     pub(super) fn new(path: &'a Path, number: usize, value: &'a Value) -> Result<Self, DataError> {
         match value {
-            Value::Object(fields) => Ok(Self {
-                path,
-                number,
-                fields,
-            }),
+            Value::Object(fields) => Ok(Self { path, number, fields }),
             other => Err(DataError::Row {
                 path: path.to_owned(),
                 row: number,
@@ -37,11 +33,7 @@ impl<'a> Row<'a> {
 
     /// An error about this row.
     pub(super) fn error(&self, problem: impl Into<String>) -> DataError {
-        DataError::Row {
-            path: self.path.to_owned(),
-            row: self.number,
-            problem: problem.into(),
-        }
+        DataError::Row { path: self.path.to_owned(), row: self.number, problem: problem.into() }
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
@@ -56,9 +48,7 @@ impl<'a> Row<'a> {
     /// A text without the blanks around it. A number becomes its digits: published answers such as
     /// `3` or `0.5` are numbers in some files and texts in others.
     pub(super) fn text(&self, key: &str) -> Result<Option<String>, DataError> {
-        self.value(key)
-            .map(|value| self.text_of(key, value))
-            .transpose()
+        self.value(key).map(|value| self.text_of(key, value)).transpose()
     }
 
     /// Like [`Row::text`], for a field that every row must have.
@@ -76,10 +66,9 @@ impl<'a> Row<'a> {
         match value {
             Value::String(text) => Ok(text.trim().to_owned()),
             Value::Number(number) => Ok(number.to_string()),
-            other => Err(self.error(format!(
-                "`{key}` is {}: give a text or a number",
-                kind(other)
-            ))),
+            other => {
+                Err(self.error(format!("`{key}` is {}: give a text or a number", kind(other))))
+            }
         }
     }
 }

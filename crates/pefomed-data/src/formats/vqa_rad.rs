@@ -53,10 +53,7 @@ pub fn read(path: &Path, images_dir: Option<&Path>) -> Result<Vec<Example>, Data
     if path.is_dir() {
         let default_images = path.join("images");
         let images = images_dir.unwrap_or(&default_images);
-        for (name, split) in [
-            ("trainset.json", Split::Train),
-            ("testset.json", Split::Test),
-        ] {
+        for (name, split) in [("trainset.json", Split::Train), ("testset.json", Split::Test)] {
             let file = path.join(name);
             if !file.is_file() {
                 return Err(DataError::Layout {
@@ -72,12 +69,7 @@ pub fn read(path: &Path, images_dir: Option<&Path>) -> Result<Vec<Example>, Data
     } else {
         let default_images = path.parent().unwrap_or(Path::new("")).join("images");
         let from = split_in_name(path).map_or(SplitFrom::PhraseType, SplitFrom::File);
-        read_file(
-            path,
-            images_dir.unwrap_or(&default_images),
-            from,
-            &mut examples,
-        )?;
+        read_file(path, images_dir.unwrap_or(&default_images), from, &mut examples)?;
     }
     make_ids_unique(&mut examples);
     Ok(examples)
@@ -86,13 +78,12 @@ pub fn read(path: &Path, images_dir: Option<&Path>) -> Result<Vec<Example>, Data
 /// The split a file's name tells, by whole words: `latest.json` is not a test set.
 fn split_in_name(path: &Path) -> Option<Split> {
     let stem = path.file_stem()?.to_str()?.to_lowercase();
-    stem.split(|letter: char| !letter.is_alphanumeric())
-        .find_map(|word| match word {
-            "train" | "trainset" => Some(Split::Train),
-            "val" | "valset" | "valid" | "validation" => Some(Split::Val),
-            "test" | "testset" => Some(Split::Test),
-            _ => None,
-        })
+    stem.split(|letter: char| !letter.is_alphanumeric()).find_map(|word| match word {
+        "train" | "trainset" => Some(Split::Train),
+        "val" | "valset" | "valid" | "validation" => Some(Split::Val),
+        "test" | "testset" => Some(Split::Test),
+        _ => None,
+    })
 }
 
 fn read_file(
@@ -102,18 +93,12 @@ fn read_file(
     examples: &mut Vec<Example>,
 ) -> Result<(), DataError> {
     let text = files::read_text(path)?;
-    let rows: Value =
-        serde_json::from_str(without_bom(&text)).map_err(|source| DataError::Json {
-            path: path.to_owned(),
-            source,
-        })?;
+    let rows: Value = serde_json::from_str(without_bom(&text))
+        .map_err(|source| DataError::Json { path: path.to_owned(), source })?;
     let Value::Array(rows) = rows else {
         return Err(DataError::Layout {
             path: path.to_owned(),
-            problem: format!(
-                "its top level is {}; VQA-RAD is a list of rows",
-                kind(&rows)
-            ),
+            problem: format!("its top level is {}; VQA-RAD is a list of rows", kind(&rows)),
         });
     };
     examples.reserve(rows.len());
@@ -166,10 +151,7 @@ fn example(row: &Row<'_>, images: &Path, split_from: SplitFrom) -> Result<Exampl
     };
     Ok(Example {
         id,
-        images: vec![ImageSource {
-            path: images.join(&image),
-            name: image.clone(),
-        }],
+        images: vec![ImageSource { path: images.join(&image), name: image.clone() }],
         task: Task::Vqa,
         instruction: row.required_text("question")?,
         answer: row.required_text("answer")?,

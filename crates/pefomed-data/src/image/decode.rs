@@ -76,10 +76,7 @@ pub fn decode(path: &Path) -> Result<DecodedImage, DataError> {
 /// [`LIMIT_MEGAPIXELS`], before memory is taken for them, and [`DataError::BrokenImage`] for a file
 /// that is damaged or cut short.
 pub fn decode_bytes(name: &str, bytes: &[u8]) -> Result<DecodedImage, DataError> {
-    let broken = |reason: String| DataError::BrokenImage {
-        name: name.to_owned(),
-        reason,
-    };
+    let broken = |reason: String| DataError::BrokenImage { name: name.to_owned(), reason };
     let Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) = ::image::guess_format(bytes) else {
         return Err(DataError::ImageKind {
             name: name.to_owned(),
@@ -96,9 +93,7 @@ pub fn decode_bytes(name: &str, bytes: &[u8]) -> Result<DecodedImage, DataError>
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(LIMIT_MEGAPIXELS * 1_000_000 * 10);
     reader.limits(limits);
-    let mut decoder = reader
-        .into_decoder()
-        .map_err(|error| broken(error.to_string()))?;
+    let mut decoder = reader.into_decoder().map_err(|error| broken(error.to_string()))?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > LIMIT_MEGAPIXELS * 1_000_000 {
         return Err(DataError::HugeImage {
@@ -126,19 +121,11 @@ pub fn decode_bytes(name: &str, bytes: &[u8]) -> Result<DecodedImage, DataError>
         DynamicImage::ImageRgb16(pixels) => planes16::<3>(pixels, false),
         DynamicImage::ImageRgba16(pixels) => planes16::<3>(pixels, true),
         other => {
-            return Err(broken(format!(
-                "pixels of kind {:?} are not known",
-                other.color()
-            )));
+            return Err(broken(format!("pixels of kind {:?} are not known", other.color())));
         }
     };
     source.oriented = orientation != Orientation::NoTransforms;
-    Ok(DecodedImage {
-        width,
-        height,
-        rgb,
-        source,
-    })
+    Ok(DecodedImage { width, height, rgb, source })
 }
 
 /// 8-bit samples as RGB; with `alpha`, one more sample a pixel follows the `C` colours.
@@ -149,9 +136,7 @@ fn planes8<const C: usize>(samples: &[u8], alpha: bool) -> (Vec<u8>, PixelSource
 /// 16-bit samples as 8-bit RGB.
 fn planes16<const C: usize>(samples: &[u16], alpha: bool) -> (Vec<u8>, PixelSource) {
     // Half of 257 is added, so that the division rounds to the nearest.
-    planes::<C, u16>(samples, alpha, 16, u16::MAX, |value| {
-        ((value + 128) / 257) as u8
-    })
+    planes::<C, u16>(samples, alpha, 16, u16::MAX, |value| ((value + 128) / 257) as u8)
 }
 
 fn planes<const C: usize, T: Copy + Into<u32>>(
@@ -172,11 +157,7 @@ fn planes<const C: usize, T: Copy + Into<u32>>(
         let mut colours = [0; 3];
         for (channel, colour) in colours.iter_mut().enumerate() {
             let sample: u32 = pixel[if C == 1 { 0 } else { channel }].into();
-            let shown = if opacity == full {
-                sample
-            } else {
-                (sample * opacity + full / 2) / full
-            };
+            let shown = if opacity == full { sample } else { (sample * opacity + full / 2) / full };
             brightest = brightest.max(shown);
             *colour = narrow(shown);
         }
@@ -228,21 +209,7 @@ fn looks_like(bytes: &[u8]) -> &'static str {
         [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => "it looks like TIFF",
         [b'G', b'I', b'F', b'8', ..] => "it looks like GIF",
         [b'B', b'M', ..] => "it looks like BMP",
-        [
-            b'R',
-            b'I',
-            b'F',
-            b'F',
-            _,
-            _,
-            _,
-            _,
-            b'W',
-            b'E',
-            b'B',
-            b'P',
-            ..,
-        ] => "it looks like WebP",
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "it looks like WebP",
         [0x1F, 0x8B, ..] => "it looks like gzip, perhaps NIfTI",
         _ if bytes.starts_with(b"version https://git-lfs") => {
             "it is a Git LFS pointer: fetch the real file"

@@ -84,10 +84,7 @@ impl Preprocessor {
     /// # Errors
     /// As [`Preprocessor::from_file`].
     pub fn from_value(path: &Path, config: &Value, size: Option<u32>) -> Result<Self, DataError> {
-        let wrong = |problem: String| DataError::Preprocessor {
-            path: path.to_owned(),
-            problem,
-        };
+        let wrong = |problem: String| DataError::Preprocessor { path: path.to_owned(), problem };
         if config.get("do_rescale").and_then(Value::as_bool) == Some(false) {
             return Err(wrong(
                 "`do_rescale` is false: encoders that read 0…255 are not supported".to_owned(),
@@ -128,10 +125,7 @@ impl Preprocessor {
     /// [`DataError::ImageSize`].
     pub fn checked(self) -> Result<Self, DataError> {
         if self.size == 0 || self.size > LIMIT {
-            return Err(DataError::ImageSize {
-                size: self.size,
-                limit: LIMIT,
-            });
+            return Err(DataError::ImageSize { size: self.size, limit: LIMIT });
         }
         Ok(self)
     }
@@ -144,18 +138,9 @@ impl Preprocessor {
         let mut data = Vec::with_capacity(3 * side * side);
         for channel in 0..3 {
             let values = self.channel_values(channel);
-            data.extend(
-                rgb.iter()
-                    .skip(channel)
-                    .step_by(3)
-                    .map(|pixel| values[*pixel as usize]),
-            );
+            data.extend(rgb.iter().skip(channel).step_by(3).map(|pixel| values[*pixel as usize]));
         }
-        PixelValues {
-            data,
-            height: side,
-            width: side,
-        }
+        PixelValues { data, height: side, width: side }
     }
 
     /// The control image that shows nothing: mid-grey (128 of 255) in every channel, normalised
@@ -168,11 +153,7 @@ impl Preprocessor {
             let value = self.channel_values(channel)[usize::from(BLANK)];
             data.resize(data.len() + side * side, value);
         }
-        PixelValues {
-            data,
-            height: side,
-            width: side,
-        }
+        PixelValues { data, height: side, width: side }
     }
 
     /// Everything that decides the numbers, as text: part of the key of cached features. It
@@ -199,10 +180,7 @@ fn triple(config: &Value, key: &str) -> Result<[f32; 3], String> {
         ));
     };
     let numbers = value.as_array().map(|list| {
-        list.iter()
-            .filter_map(Value::as_f64)
-            .map(|number| number as f32)
-            .collect::<Vec<_>>()
+        list.iter().filter_map(Value::as_f64).map(|number| number as f32).collect::<Vec<_>>()
     });
     numbers
         .and_then(|numbers| <[f32; 3]>::try_from(numbers).ok())
@@ -242,86 +220,45 @@ mod tests {
     #[test]
     fn the_recipe_decides_the_size_and_the_file_the_rest() {
         let text = format!("{{{MEAN}, \"size\": {{\"height\": 224, \"width\": 224}}}}");
-        let expected = Preprocessor {
-            size: 32,
-            mean: [0.5, 0.25, 0.0],
-            std: [0.5, 0.25, 1.0],
-        };
+        let expected = Preprocessor { size: 32, mean: [0.5, 0.25, 0.0], std: [0.5, 0.25, 1.0] };
         assert_eq!(config(&text, Some(32)).unwrap(), expected);
         assert_eq!(config(&text, None).unwrap().size, 224);
         let text = format!("{{{MEAN}, \"crop_size\": 336, \"size\": {{\"shortest_edge\": 256}}}}");
         assert_eq!(config(&text, None).unwrap().size, 336);
         let text = format!("{{{MEAN}, \"size\": {{\"height\": 20, \"width\": 30}}}}");
         let message = config(&text, None).unwrap_err().to_string();
-        assert!(
-            message.contains("set the image size in the recipe"),
-            "{message}"
-        );
+        assert!(message.contains("set the image size in the recipe"), "{message}");
     }
 
     #[test]
     fn unusable_files_are_refused_with_a_reason() {
         for (text, part) in [
             ("{}", "`image_mean` is missing"),
-            (
-                r#"{"image_mean": [0.5, 0.5], "image_std": [1, 1, 1]}"#,
-                "give three numbers",
-            ),
-            (
-                r#"{"image_mean": [0.5, 0.5, "0.5"], "image_std": [1, 1, 1]}"#,
-                "give three numbers",
-            ),
-            (
-                r#"{"image_mean": [0.5, 0.5, 1e99], "image_std": [1, 1, 1]}"#,
-                "give three numbers",
-            ),
-            (
-                r#"{"image_mean": [0, 0, 0], "image_std": [1, 0, 1]}"#,
-                "must be above 0",
-            ),
+            (r#"{"image_mean": [0.5, 0.5], "image_std": [1, 1, 1]}"#, "give three numbers"),
+            (r#"{"image_mean": [0.5, 0.5, "0.5"], "image_std": [1, 1, 1]}"#, "give three numbers"),
+            (r#"{"image_mean": [0.5, 0.5, 1e99], "image_std": [1, 1, 1]}"#, "give three numbers"),
+            (r#"{"image_mean": [0, 0, 0], "image_std": [1, 0, 1]}"#, "must be above 0"),
             (r#"{"rescale_factor": 1}"#, "only 1/255"),
             (r#"{"do_rescale": false}"#, "`do_rescale` is false"),
             ("[", "not valid JSON"),
         ] {
             let message = config(text, Some(8)).unwrap_err().to_string();
-            assert!(
-                message.contains(part) && message.contains("preprocessor_config"),
-                "{message}"
-            );
+            assert!(message.contains(part) && message.contains("preprocessor_config"), "{message}");
         }
         for size in [0, 9000] {
-            assert!(matches!(
-                Preprocessor::clip(size),
-                Err(DataError::ImageSize { .. })
-            ));
+            assert!(matches!(Preprocessor::clip(size), Err(DataError::ImageSize { .. })));
         }
     }
 
     #[test]
     fn planes_come_out_in_order_and_normalised() {
-        let source = PixelSource {
-            bits: 8,
-            channels: 3,
-            alpha: false,
-            oriented: false,
-            brightest: 255,
-        };
+        let source =
+            PixelSource { bits: 8, channels: 3, alpha: false, oriented: false, brightest: 255 };
         let rgb = vec![0, 51, 102, 255, 204, 153, 255, 0, 0, 0, 255, 0];
-        let image = DecodedImage {
-            width: 2,
-            height: 2,
-            rgb,
-            source,
-        };
-        let preprocessor = Preprocessor {
-            size: 2,
-            mean: [0.0, 0.2, 0.4],
-            std: [1.0, 0.5, 0.25],
-        };
+        let image = DecodedImage { width: 2, height: 2, rgb, source };
+        let preprocessor = Preprocessor { size: 2, mean: [0.0, 0.2, 0.4], std: [1.0, 0.5, 0.25] };
         let values = preprocessor.apply(&image);
-        let expected = [
-            0.0, 1.0, 1.0, 0.0, 0.0, 1.2, -0.4, 1.6, 0.0, 0.8, -1.6, -1.6,
-        ];
+        let expected = [0.0, 1.0, 1.0, 0.0, 0.0, 1.2, -0.4, 1.6, 0.0, 0.8, -1.6, -1.6];
         assert_eq!((values.height, values.width), (2, 2));
         for (value, expected) in values.data.iter().zip(expected) {
             assert!((value - expected).abs() < 1e-6, "{value} is not {expected}");
@@ -331,19 +268,9 @@ mod tests {
     #[test]
     fn the_blank_image_is_a_grey_image() {
         let preprocessor = Preprocessor::clip(6).unwrap();
-        let source = PixelSource {
-            bits: 8,
-            channels: 1,
-            alpha: false,
-            oriented: false,
-            brightest: 128,
-        };
-        let grey = DecodedImage {
-            width: 9,
-            height: 4,
-            rgb: vec![128; 9 * 4 * 3],
-            source,
-        };
+        let source =
+            PixelSource { bits: 8, channels: 1, alpha: false, oriented: false, brightest: 128 };
+        let grey = DecodedImage { width: 9, height: 4, rgb: vec![128; 9 * 4 * 3], source };
         assert_eq!(preprocessor.blank(), preprocessor.apply(&grey));
     }
 

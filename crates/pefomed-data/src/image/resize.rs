@@ -45,9 +45,8 @@ impl Weights {
             // Casts cut towards zero and clamp negatives to 0, as the rounding here means to.
             let first = (center - support + 0.5) as usize;
             let end = ((center + support + 0.5) as usize).min(from);
-            let weights: Vec<f64> = (first..end)
-                .map(|x| cubic((x as f64 - center + 0.5) * (1.0 / stretch)))
-                .collect();
+            let weights: Vec<f64> =
+                (first..end).map(|x| cubic((x as f64 - center + 0.5) * (1.0 / stretch))).collect();
             let sum: f64 = weights.iter().sum();
             let start = values.len();
             values.extend(weights.iter().map(|weight| {
@@ -62,9 +61,7 @@ impl Weights {
 
     /// First input position and weights of each output position, in order.
     fn iter(&self) -> impl Iterator<Item = (usize, &[i32])> {
-        self.spans
-            .iter()
-            .map(|(first, range)| (*first, &self.values[range.clone()]))
+        self.spans.iter().map(|(first, range)| (*first, &self.values[range.clone()]))
     }
 }
 
@@ -90,15 +87,8 @@ pub fn bicubic(
 ) -> Vec<u8> {
     let [width, height, new_width, new_height] =
         [width, height, new_width, new_height].map(|side| side as usize);
-    assert!(
-        width > 0 && height > 0 && new_width > 0 && new_height > 0,
-        "a side is 0"
-    );
-    assert_eq!(
-        rgb.len(),
-        width * height * 3,
-        "not {width}×{height} RGB pixels"
-    );
+    assert!(width > 0 && height > 0 && new_width > 0 && new_height > 0, "a side is 0");
+    assert_eq!(rgb.len(), width * height * 3, "not {width}×{height} RGB pixels");
     let narrowed = if width == new_width {
         None
     } else {
@@ -133,10 +123,7 @@ fn along_columns(rgb: &[u8], row_length: usize, weights: &Weights) -> Vec<u8> {
     let mut sums = vec![HALF; row_length];
     for (first, weights) in weights.iter() {
         sums.fill(HALF);
-        for (row, weight) in rgb[first * row_length..]
-            .chunks_exact(row_length)
-            .zip(weights)
-        {
+        for (row, weight) in rgb[first * row_length..].chunks_exact(row_length).zip(weights) {
             for (sum, value) in sums.iter_mut().zip(row) {
                 *sum += i32::from(*value) * weight;
             }
@@ -154,10 +141,7 @@ mod tests {
     fn the_kernel_passes_through_its_published_points() {
         assert_eq!([0.0, 1.0, 2.0, 3.0].map(cubic), [1.0, 0.0, 0.0, 0.0]);
         // Keys (1981), equation 15 at x = 1/2 and 3/2.
-        assert_eq!(
-            [0.5, -0.5, 1.5, -1.5].map(cubic),
-            [0.5625, 0.5625, -0.0625, -0.0625]
-        );
+        assert_eq!([0.5, -0.5, 1.5, -1.5].map(cubic), [0.5625, 0.5625, -0.0625, -0.0625]);
     }
 
     #[test]
@@ -178,11 +162,7 @@ mod tests {
         for value in [0, 1, 127, 255] {
             let image = vec![value; 13 * 7 * 3];
             for size in [(1, 1), (5, 29), (64, 3)] {
-                assert!(
-                    bicubic(&image, (13, 7), size)
-                        .iter()
-                        .all(|pixel| *pixel == value)
-                );
+                assert!(bicubic(&image, (13, 7), size).iter().all(|pixel| *pixel == value));
             }
         }
     }

@@ -29,7 +29,7 @@ pub(super) fn layers(spec: &PhantomSpec, draws: &mut Draws) -> Vec<Layer> {
     }
     let belly = organs(&mut layers, cavity, rng);
     retroperitoneum(&mut layers, &belly, spec.modality, rng);
-    for finding in &spec.findings {
+    for &finding in &spec.findings {
         let side = finding.side.unwrap_or(Side::Left);
         let kidney = belly.kidneys[usize::from(side == Side::Left)];
         match finding.kind {
@@ -118,7 +118,7 @@ fn organs(layers: &mut Vec<Layer>, cavity: Shape, rng: &mut ChaCha8Rng) -> Belly
     for _ in 0..7 {
         let from = [rng.between(-0.35, -0.22), rng.between(-0.25, -0.02)];
         let to = [from[0] + rng.between(-0.3, -0.05), from[1] + rng.about(0.2)];
-        let vessel = Shape::Tube { points: vec![from, to], radii: [0.022, 0.008] }.and(&liver);
+        let vessel = Shape::tapered(vec![from, to], [0.022, 0.008]).and(&liver);
         layers.push(Layer::new(Material::Contrast, vessel).edge(0.03).opacity(0.5));
     }
     let bile = [-0.24 + rng.about(0.03), -0.06 + rng.about(0.03)];
@@ -209,12 +209,10 @@ fn retroperitoneum(
     layers.push(Layer::new(flow, cava).edge(0.015).opacity(0.8));
     // Pancreas across the middle.
     let pancreas = curve(&[[-0.10, 0.06], [0.08, 0.02], [0.26, 0.08], [0.42, 0.06]], false, 4);
-    layers.push(
-        Layer::new(Material::Organ, Shape::tube(pancreas, 0.042)).edge(0.03).opacity(0.75),
-    );
+    layers.push(Layer::new(Material::Organ, Shape::tube(pancreas, 0.042)).edge(0.03).opacity(0.75));
 }
 
-fn liver_lesion(layers: &mut Vec<Layer>, belly: &Belly, finding: &Finding, rng: &mut ChaCha8Rng) {
+fn liver_lesion(layers: &mut Vec<Layer>, belly: &Belly, finding: Finding, rng: &mut ChaCha8Rng) {
     let row = finding.level.map_or(1, super::Level::row);
     let radius = finding
         .size
@@ -224,8 +222,8 @@ fn liver_lesion(layers: &mut Vec<Layer>, belly: &Belly, finding: &Finding, rng: 
         [-0.26, -0.56, -0.57][row] + rng.about(0.03),
         [-0.39, -0.16, 0.15][row] + rng.about(0.025),
     ];
-    let shape =
-        Shape::blob(center, [radius, radius * rng.between(0.9, 1.1)], 0.0, 0.08, rng).and(&belly.liver);
+    let shape = Shape::blob(center, [radius, radius * rng.between(0.9, 1.1)], 0.0, 0.08, rng)
+        .and(&belly.liver);
     layers.push(Layer::new(Material::Oedema, shape).edge(0.035));
 }
 
@@ -234,7 +232,7 @@ fn cyst(
     belly: &Belly,
     kidney: Point,
     sign: f32,
-    finding: &Finding,
+    finding: Finding,
     rng: &mut ChaCha8Rng,
 ) {
     let radius = finding
@@ -256,7 +254,7 @@ fn stone(
     layers: &mut Vec<Layer>,
     kidney: Point,
     sign: f32,
-    finding: &Finding,
+    finding: Finding,
     rng: &mut ChaCha8Rng,
 ) {
     let radius = finding

@@ -38,7 +38,7 @@ pub(super) fn layers(spec: &PhantomSpec, draws: &mut Draws) -> Vec<Layer> {
     let chest = body_and_lungs(&mut layers, rng);
     heart(&mut layers, rng, spec.count(FindingKind::Cardiomegaly) > 0);
     bones(&mut layers, rng);
-    for finding in &spec.findings {
+    for &finding in &spec.findings {
         match finding.kind {
             FindingKind::Nodule => nodule(&mut layers, &chest, finding, &mut draws.findings),
             FindingKind::Effusion => effusion(&mut layers, &chest, finding, &mut draws.findings),
@@ -109,9 +109,8 @@ fn body_and_lungs(layers: &mut Vec<Layer>, rng: &mut ChaCha8Rng) -> Chest {
     };
     let lungs = [lung(-1.0, floors[0], 0.12), lung(1.0, floors[1], 0.16)];
     for (lung, sign) in lungs.iter().zip([-1.0, 1.0]) {
-        layers.push(
-            Layer::new(Material::Lung, lung.clone()).depth(LUNG_DEPTH).edge(0.03).dome(0.22),
-        );
+        layers
+            .push(Layer::new(Material::Lung, lung.clone()).depth(LUNG_DEPTH).edge(0.03).dome(0.22));
         // Vessels leave the hilum and thin out.
         for branch in 0..7 {
             let slope = -1.2 + 0.42 * branch as f32 + rng.about(0.15);
@@ -132,30 +131,30 @@ fn body_and_lungs(layers: &mut Vec<Layer>, rng: &mut ChaCha8Rng) -> Chest {
                 4,
             );
             layers.push(
-                Layer::new(Material::Muscle, Shape::Tube { points, radii: [0.034, 0.007] }.and(lung))
+                Layer::new(Material::Muscle, Shape::tapered(points, [0.034, 0.007]).and(lung))
                     .displaces(Material::Lung)
                     .depth(0.14)
                     .edge(0.03),
             );
         }
         layers.push(
-            Layer::new(
-                Material::Muscle,
-                Shape::oval([sign * 0.15, -0.13], [0.09, 0.14]),
-            )
-            .displaces(Material::Lung)
-            .depth(0.22)
-            .edge(0.08)
-            .dome(0.08),
+            Layer::new(Material::Muscle, Shape::oval([sign * 0.15, -0.13], [0.09, 0.14]))
+                .displaces(Material::Lung)
+                .depth(0.22)
+                .edge(0.08)
+                .dome(0.08),
         );
     }
     // The stomach's bubble of air under the left dome.
     let bubble = [rng.between(0.34, 0.44), floors[1] + rng.between(0.15, 0.2)];
     layers.push(
-        Layer::new(Material::Air, Shape::oval(bubble, [rng.between(0.09, 0.15), 0.055]))
-            .depth(0.3)
-            .edge(0.04)
-            .dome(0.05),
+        Layer::new(
+            Material::Air,
+            Shape::oval(bubble, [rng.between(0.07, 0.16), rng.between(0.03, 0.07)]),
+        )
+        .depth(0.3)
+        .edge(0.04)
+        .dome(0.05),
     );
     // The liver makes the belly denser on the right.
     layers.push(
@@ -210,19 +209,14 @@ fn heart(layers: &mut Vec<Layer>, rng: &mut ChaCha8Rng, large: bool) {
     );
     // Windpipe and its two branches, seen through everything.
     layers.push(
-        Layer::new(
-            Material::Air,
-            Shape::Tube { points: vec![[0.0, -1.2], [0.01, -0.32]], radii: [0.05, 0.045] },
-        )
-        .depth(0.24)
-        .edge(0.03),
+        Layer::new(Material::Air, Shape::tapered(vec![[0.0, -1.2], [0.01, -0.32]], [0.05, 0.045]))
+            .depth(0.24)
+            .edge(0.03),
     );
     for sign in [-1.0, 1.0] {
         let branch = vec![[0.01, -0.32], [sign * 0.13, -0.17]];
         layers.push(
-            Layer::new(Material::Air, Shape::Tube { points: branch, radii: [0.04, 0.025] })
-                .depth(0.16)
-                .edge(0.03),
+            Layer::new(Material::Air, Shape::tapered(branch, [0.04, 0.025])).depth(0.16).edge(0.03),
         );
     }
 }
@@ -233,9 +227,7 @@ fn bones(layers: &mut Vec<Layer>, rng: &mut ChaCha8Rng) {
     for vertebra in 0..16 {
         let y = -1.06 + 0.145 * vertebra as f32 + offset;
         let body = vec![[-0.035, y], [0.035, y]];
-        layers.push(
-            Layer::new(Material::Bone, Shape::tube(body, 0.054)).depth(0.075).edge(0.03),
-        );
+        layers.push(Layer::new(Material::Bone, Shape::tube(body, 0.054)).depth(0.075).edge(0.03));
     }
     for sign in [-1.0_f32, 1.0] {
         for rib in 0..9 {
@@ -270,7 +262,7 @@ fn bones(layers: &mut Vec<Layer>, rng: &mut ChaCha8Rng) {
                 );
                 layers.push(
                     Layer::new(Material::Bone, Shape::tube(front, 0.028))
-                        .depth(0.026 * strength)
+                        .depth(0.020 * strength)
                         .edge(0.03),
                 );
             }
@@ -290,15 +282,10 @@ fn bones(layers: &mut Vec<Layer>, rng: &mut ChaCha8Rng) {
             Layer::new(Material::Bone, Shape::tube(clavicle, 0.034)).depth(0.085).edge(0.015),
         );
         // Shoulder blade: an edge along the outer lung.
-        let blade = curve(
-            &[[sign * 0.78, -0.58], [sign * 0.70, -0.35], [sign * 0.74, -0.08]],
-            false,
-            4,
-        );
+        let blade =
+            curve(&[[sign * 0.78, -0.58], [sign * 0.70, -0.35], [sign * 0.74, -0.08]], false, 4);
         layers.push(
-            Layer::new(Material::Bone, Shape::Tube { points: blade, radii: [0.06, 0.02] })
-                .depth(0.05)
-                .edge(0.04),
+            Layer::new(Material::Bone, Shape::tapered(blade, [0.06, 0.02])).depth(0.05).edge(0.04),
         );
         layers.push(
             Layer::new(Material::Bone, Shape::disc([sign * 0.93, -0.52], 0.10))
@@ -309,7 +296,7 @@ fn bones(layers: &mut Vec<Layer>, rng: &mut ChaCha8Rng) {
     }
 }
 
-fn nodule(layers: &mut Vec<Layer>, chest: &Chest, finding: &Finding, rng: &mut ChaCha8Rng) {
+fn nodule(layers: &mut Vec<Layer>, chest: &Chest, finding: Finding, rng: &mut ChaCha8Rng) {
     let side = finding.side.unwrap_or(Side::Left);
     let row = finding.level.map_or(1, super::Level::row);
     let large = finding.size == Some(Size::Large);
@@ -319,17 +306,17 @@ fn nodule(layers: &mut Vec<Layer>, chest: &Chest, finding: &Finding, rng: &mut C
         side.sign() * ([0.37, 0.47, 0.52][row] + rng.about(0.04)),
         [-0.48, -0.12, floor - 0.19][row] + rng.about(0.045),
     ];
-    let shape = Shape::blob(center, [radius, radius * rng.between(0.9, 1.1)], 0.0, 0.05, rng);
+    let shape = Shape::blob(center, [radius, radius * rng.between(0.9, 1.1)], 0.0, 0.04, rng);
     layers.push(
         Layer::new(Material::Muscle, shape)
             .displaces(Material::Lung)
-            .depth(rng.between(0.50, 0.66))
+            .depth(rng.between(0.54, 0.70))
             .edge(0.03)
-            .dome(radius * 0.6),
+            .dome(radius * 0.8),
     );
 }
 
-fn effusion(layers: &mut Vec<Layer>, chest: &Chest, finding: &Finding, rng: &mut ChaCha8Rng) {
+fn effusion(layers: &mut Vec<Layer>, chest: &Chest, finding: Finding, rng: &mut ChaCha8Rng) {
     let side = finding.side.unwrap_or(Side::Left);
     let height = finding
         .size
@@ -350,7 +337,7 @@ fn effusion(layers: &mut Vec<Layer>, chest: &Chest, finding: &Finding, rng: &mut
     );
     let mut outline = surface;
     outline.extend([[sign * 0.85, 1.0], [sign * 0.02, 1.0]]);
-    let shape = Shape::Polygon(outline).and(chest.lung(side));
+    let shape = Shape::polygon(outline).and(chest.lung(side));
     layers.push(
         Layer::new(Material::Fluid, shape)
             .displaces(Material::Lung)
@@ -360,7 +347,7 @@ fn effusion(layers: &mut Vec<Layer>, chest: &Chest, finding: &Finding, rng: &mut
     );
 }
 
-fn pneumothorax(layers: &mut Vec<Layer>, chest: &Chest, finding: &Finding, rng: &mut ChaCha8Rng) {
+fn pneumothorax(layers: &mut Vec<Layer>, chest: &Chest, finding: Finding, rng: &mut ChaCha8Rng) {
     let side = finding.side.unwrap_or(Side::Left);
     let sign = side.sign();
     let shrink = finding
@@ -368,9 +355,10 @@ fn pneumothorax(layers: &mut Vec<Layer>, chest: &Chest, finding: &Finding, rng: 
         .unwrap_or(Size::Large)
         .choose(rng.between(0.70, 0.76), rng.between(0.38, 0.50));
     // The lung shrinks towards its root, less at the bottom.
-    let Shape::Polygon(points) = chest.lung(side) else { return };
+    let Shape::Polygon(path) = chest.lung(side) else { return };
     let hilum = [sign * 0.12, 0.08];
-    let collapsed = points
+    let collapsed = path
+        .points()
         .iter()
         .map(|p| {
             let down = ((p[1] - 0.1) / 0.5).clamp(0.0, 1.0);
@@ -378,7 +366,7 @@ fn pneumothorax(layers: &mut Vec<Layer>, chest: &Chest, finding: &Finding, rng: 
             [hilum[0] + (p[0] - hilum[0]) * keep, hilum[1] + (p[1] - hilum[1]) * keep]
         })
         .collect();
-    let collapsed = Shape::Polygon(collapsed);
+    let collapsed = Shape::polygon(collapsed);
     layers.push(
         Layer::new(Material::Air, chest.lung(side).clone().without(&collapsed))
             .displaces(Material::Lung)

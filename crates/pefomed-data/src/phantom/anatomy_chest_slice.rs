@@ -13,7 +13,7 @@ pub(super) fn layers(spec: &PhantomSpec, draws: &mut Draws) -> Vec<Layer> {
     let mut layers = Vec::with_capacity(80);
     let lungs = wall_and_lungs(&mut layers, &mut draws.anatomy);
     let of = |side: Side| &lungs[usize::from(side == Side::Left)];
-    let side_of = |finding: &Finding| finding.side.unwrap_or(Side::Left);
+    let side_of = |finding: Finding| finding.side.unwrap_or(Side::Left);
     // A collapsed lung comes before the heart, whose outline it must not change.
     for finding in spec.of_kind(FindingKind::Pneumothorax) {
         let side = side_of(finding);
@@ -67,12 +67,28 @@ fn wall_and_lungs(layers: &mut Vec<Layer>, rng: &mut ChaCha8Rng) -> [Shape; 2] {
     let lungs = [Shape::smooth(&lung.map(flip)), Shape::smooth(&lung)];
     for (shape, sign) in lungs.iter().zip([-1.0, 1.0]) {
         layers.push(Layer::new(Material::Lung, shape.clone()).edge(0.02));
-        for _ in 0..16 {
-            let at = [sign * rng.between(0.22, 0.68), rng.between(-0.38, 0.42)];
-            let radius = 0.024 - 0.02 * (at[0].abs() - 0.2);
-            let long = [at[0] + sign * rng.between(0.0, 0.08), at[1] + rng.about(0.06)];
-            let vessel = Shape::tube(vec![at, long], radius).and(shape);
-            layers.push(Layer::new(Material::Muscle, vessel).edge(0.03).opacity(0.85));
+        // Vessels fan out from the root; some are cut across.
+        for branch in 0..9 {
+            let (sin, cos) = (-1.15 + 0.28 * branch as f32 + rng.about(0.12)).sin_cos();
+            let start = [sign * 0.16, 0.04 + rng.about(0.05)];
+            let length = rng.between(0.28, 0.50);
+            let bend = rng.about(0.05);
+            let points = curve(
+                &[
+                    start,
+                    [start[0] + sign * 0.5 * length * cos, start[1] + 0.5 * length * sin + bend],
+                    [start[0] + sign * length * cos, start[1] + length * sin],
+                ],
+                false,
+                3,
+            );
+            let vessel = Shape::tapered(points, [0.026, 0.006]).and(shape);
+            layers.push(Layer::new(Material::Muscle, vessel).edge(0.03).opacity(0.6));
+        }
+        for _ in 0..9 {
+            let at = [sign * rng.between(0.25, 0.66), rng.between(-0.34, 0.38)];
+            let dot = Shape::disc(at, rng.between(0.010, 0.022)).and(shape);
+            layers.push(Layer::new(Material::Muscle, dot).edge(0.03).opacity(0.8));
         }
     }
     // Ribs are cut obliquely: short arcs in the wall.
@@ -109,19 +125,17 @@ fn mediastinum(layers: &mut Vec<Layer>, rng: &mut ChaCha8Rng, large: bool) {
     let (normal, wide) = (rng.between(0.92, 1.05), rng.between(1.50, 1.65));
     let size = if large { wide } else { normal };
     let tilt = rng.between(0.45, 0.65);
-    let middle = Shape::Polygon(curve(
+    let middle = Shape::polygon(curve(
         &[[0.0, -0.52], [0.13, -0.3], [0.14, 0.3], [0.0, 0.42], [-0.14, 0.3], [-0.13, -0.3]],
         true,
         4,
     ));
     layers.push(Layer::new(Material::Muscle, middle).edge(0.03));
     let center = [0.09 + 0.02 * size, -0.13];
-    let heart = |grow: f32| {
-        Shape::Ellipse {
-            center,
-            radii: [0.31 * size * grow, 0.235 * (0.35 + 0.65 * size) * grow],
-            angle: tilt,
-        }
+    let heart = |grow: f32| Shape::Ellipse {
+        center,
+        radii: [0.31 * size * grow, 0.235 * (0.35 + 0.65 * size) * grow],
+        angle: tilt,
     };
     layers.push(Layer::new(Material::Fat, heart(1.06)).edge(0.03));
     layers.push(Layer::new(Material::Muscle, heart(1.0)).edge(0.02));
@@ -134,8 +148,7 @@ fn mediastinum(layers: &mut Vec<Layer>, rng: &mut ChaCha8Rng, large: bool) {
             center[0] + size * (cos * along - sin * across),
             center[1] + size * (sin * along + cos * across),
         ];
-        let chamber =
-            Shape::blob(at, [radii[0] * size, radii[1] * size], tilt, 0.05, rng);
+        let chamber = Shape::blob(at, [radii[0] * size, radii[1] * size], tilt, 0.05, rng);
         layers.push(Layer::new(Material::Contrast, chamber).edge(0.04).opacity(0.7));
     }
     let aorta = [0.135 + rng.about(0.01), 0.27 + rng.about(0.02)];
@@ -145,13 +158,13 @@ fn mediastinum(layers: &mut Vec<Layer>, rng: &mut ChaCha8Rng, large: bool) {
     layers.push(Layer::new(Material::Air, Shape::oval([0.03, 0.22], [0.018, 0.012])));
 }
 
-fn nodule(layers: &mut Vec<Layer>, sign: f32, finding: &Finding, rng: &mut ChaCha8Rng) {
+fn nodule(layers: &mut Vec<Layer>, sign: f32, finding: Finding, rng: &mut ChaCha8Rng) {
     let row = finding.level.map_or(1, super::Level::row);
     let large = finding.size == Some(Size::Large);
     let radius = if large { rng.between(0.165, 0.19) } else { rng.between(0.095, 0.115) };
     let center = [
-        sign * ([0.43, 0.57, 0.44][row] + rng.about(0.03)),
-        [-0.31, 0.02, 0.34][row] + rng.about(0.03),
+        sign * ([0.42, 0.52, 0.41][row] + rng.about(0.03)),
+        [-0.29, 0.02, 0.31][row] + rng.about(0.03),
     ];
     let shape = Shape::blob(center, [radius, radius * rng.between(0.9, 1.1)], 0.0, 0.05, rng);
     layers.push(Layer::new(Material::Muscle, shape).edge(0.025));
@@ -161,7 +174,7 @@ fn effusion(
     layers: &mut Vec<Layer>,
     lung: &Shape,
     sign: f32,
-    finding: &Finding,
+    finding: Finding,
     rng: &mut ChaCha8Rng,
 ) {
     let top = finding
@@ -182,21 +195,22 @@ fn pneumothorax(
     layers: &mut Vec<Layer>,
     lung: &Shape,
     sign: f32,
-    finding: &Finding,
+    finding: Finding,
     rng: &mut ChaCha8Rng,
 ) {
     let keep = finding
         .size
         .unwrap_or(Size::Large)
         .choose(rng.between(0.66, 0.72), rng.between(0.40, 0.50));
-    let Shape::Polygon(points) = lung else { return };
+    let Shape::Polygon(path) = lung else { return };
     // Air rises to the front of a patient who lies on the back.
     let root = [sign * 0.14, 0.24];
-    let collapsed = points
+    let collapsed = path
+        .points()
         .iter()
         .map(|p| [root[0] + (p[0] - root[0]) * keep, root[1] + (p[1] - root[1]) * keep])
         .collect();
-    let collapsed = Shape::Polygon(collapsed);
+    let collapsed = Shape::polygon(collapsed);
     layers.push(Layer::new(Material::Air, lung.clone().without(&collapsed)).edge(0.02));
     layers.push(Layer::new(Material::Muscle, collapsed.clone()).edge(0.03).opacity(0.42));
     layers.push(Layer::new(Material::Muscle, collapsed.shell(0.014)).edge(0.02));
@@ -230,18 +244,13 @@ fn line(layers: &mut Vec<Layer>, sign: f32, rng: &mut ChaCha8Rng) {
 }
 
 /// What metal does to a CT picture: rays of dark and light.
-pub(super) fn streaks(
-    layers: &mut Vec<Layer>,
-    center: Point,
-    length: f32,
-    rng: &mut ChaCha8Rng,
-) {
+pub(super) fn streaks(layers: &mut Vec<Layer>, center: Point, length: f32, rng: &mut ChaCha8Rng) {
     let first = rng.between(0.0, 0.6);
     for ray in 0..10 {
         let (sin, cos) = (first + 0.63 * ray as f32 + rng.about(0.1)).sin_cos();
         let end = [center[0] + length * cos, center[1] + length * sin];
         let material = if ray % 2 == 0 { Material::Metal } else { Material::Air };
-        let shape = Shape::Tube { points: vec![center, end], radii: [0.045, 0.004] };
+        let shape = Shape::tapered(vec![center, end], [0.045, 0.004]);
         layers.push(Layer::new(material, shape).edge(0.04).opacity(0.28));
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn layers(spec: &PhantomSpec, draws: &mut Draws) -> Vec<Layer> {
         infarct(&mut layers, &brain, finding, &mut draws.findings);
     }
     ventricles(&mut layers, &mut draws.anatomy, spec.count(FindingKind::Hydrocephalus) > 0);
-    for finding in &spec.findings {
+    for &finding in &spec.findings {
         match finding.kind {
             FindingKind::Hemorrhage => {
                 hemorrhage(&mut layers, &brain, finding, spec.modality, &mut draws.findings);
@@ -46,24 +46,22 @@ fn skull_and_brain(layers: &mut Vec<Layer>, rng: &mut ChaCha8Rng) -> Shape {
     let egg = |less: f32| {
         // A little wider behind than in front.
         let (w, h) = (width - less, height - less);
-        Shape::smooth(
-            &[
-                [0.0, -h],
-                [0.45 * w, -0.91 * h],
-                [0.82 * w, -0.58 * h],
-                [0.98 * w, -0.08 * h],
-                [0.96 * w, 0.38 * h],
-                [0.72 * w, 0.76 * h],
-                [0.36 * w, 0.96 * h],
-                [0.0, h],
-                [-0.36 * w, 0.96 * h],
-                [-0.72 * w, 0.76 * h],
-                [-0.96 * w, 0.38 * h],
-                [-0.98 * w, -0.08 * h],
-                [-0.82 * w, -0.58 * h],
-                [-0.45 * w, -0.91 * h],
-            ],
-        )
+        Shape::smooth(&[
+            [0.0, -h],
+            [0.45 * w, -0.91 * h],
+            [0.82 * w, -0.58 * h],
+            [0.98 * w, -0.08 * h],
+            [0.96 * w, 0.38 * h],
+            [0.72 * w, 0.76 * h],
+            [0.36 * w, 0.96 * h],
+            [0.0, h],
+            [-0.36 * w, 0.96 * h],
+            [-0.72 * w, 0.76 * h],
+            [-0.96 * w, 0.38 * h],
+            [-0.98 * w, -0.08 * h],
+            [-0.82 * w, -0.58 * h],
+            [-0.45 * w, -0.91 * h],
+        ])
     };
     layers.push(Layer::new(Material::Fat, egg(0.0)).edge(0.02));
     layers.push(Layer::new(Material::Bone, egg(0.05)));
@@ -81,11 +79,8 @@ fn skull_and_brain(layers: &mut Vec<Layer>, rng: &mut ChaCha8Rng) -> Shape {
         );
         layers.push(Layer::new(Material::WhiteMatter, white).edge(0.06));
         for (at, radii) in [([0.20, -0.10], [0.10, 0.16]), ([0.15, 0.12], [0.10, 0.12])] {
-            let nucleus = Shape::Ellipse {
-                center: [sign * at[0], at[1]],
-                radii,
-                angle: -sign * 0.35,
-            };
+            let nucleus =
+                Shape::Ellipse { center: [sign * at[0], at[1]], radii, angle: -sign * 0.35 };
             layers.push(Layer::new(Material::Brain, nucleus).edge(0.05).opacity(0.85));
         }
     }
@@ -104,7 +99,7 @@ fn skull_and_brain(layers: &mut Vec<Layer>, rng: &mut ChaCha8Rng) -> Shape {
             3,
         );
         layers.push(
-            Layer::new(Material::Fluid, Shape::Tube { points: path, radii: [0.020, 0.006] }.and(&brain))
+            Layer::new(Material::Fluid, Shape::tapered(path, [0.020, 0.006]).and(&brain))
                 .edge(0.03)
                 .opacity(0.8),
         );
@@ -113,9 +108,7 @@ fn skull_and_brain(layers: &mut Vec<Layer>, rng: &mut ChaCha8Rng) -> Shape {
     for (from, to) in [(-1.0, -0.42), (0.42, 1.0)] {
         let far = height - 0.09 - thick;
         let path = vec![[rng.about(0.01), from * far], [0.0, to * far]];
-        layers.push(
-            Layer::new(Material::Fluid, Shape::tube(path, 0.013).and(&brain)).edge(0.025),
-        );
+        layers.push(Layer::new(Material::Fluid, Shape::tube(path, 0.013).and(&brain)).edge(0.025));
     }
     brain
 }
@@ -135,7 +128,7 @@ fn ventricles(layers: &mut Vec<Layer>, rng: &mut ChaCha8Rng, wide: bool) {
             4,
         );
         let radii = [0.048 * size, 0.022 * size];
-        layers.push(Layer::new(Material::Fluid, Shape::Tube { points: horn, radii }).edge(0.02));
+        layers.push(Layer::new(Material::Fluid, Shape::tapered(horn, radii)).edge(0.02));
         let trigone = curve(
             &[
                 [sign * 0.13, 0.20 + lift],
@@ -146,26 +139,23 @@ fn ventricles(layers: &mut Vec<Layer>, rng: &mut ChaCha8Rng, wide: bool) {
             4,
         );
         let radii = [0.022 * size, 0.046 * size];
-        layers.push(Layer::new(Material::Fluid, Shape::Tube { points: trigone, radii }).edge(0.02));
+        layers.push(Layer::new(Material::Fluid, Shape::tapered(trigone, radii)).edge(0.02));
     }
     let third = Shape::oval([0.0, 0.06 + lift], [0.013 + 0.012 * size, 0.11]);
     layers.push(Layer::new(Material::Fluid, third).edge(0.02));
 }
 
 /// Where lesions of the three levels lie in a half of the brain.
-fn place(finding: &Finding, rng: &mut ChaCha8Rng) -> Point {
+fn place(finding: Finding, rng: &mut ChaCha8Rng) -> Point {
     let sign = finding.side.unwrap_or(Side::Left).sign();
     let row = finding.level.map_or(1, super::Level::row);
-    [
-        sign * ([0.31, 0.42, 0.33][row] + rng.about(0.03)),
-        [-0.47, 0.0, 0.47][row] + rng.about(0.04),
-    ]
+    [sign * ([0.31, 0.42, 0.33][row] + rng.about(0.03)), [-0.47, 0.0, 0.47][row] + rng.about(0.04)]
 }
 
 fn hemorrhage(
     layers: &mut Vec<Layer>,
     brain: &Shape,
-    finding: &Finding,
+    finding: Finding,
     modality: Modality,
     rng: &mut ChaCha8Rng,
 ) {
@@ -183,24 +173,23 @@ fn hemorrhage(
     layers.push(Layer::new(Material::Blood, clot.and(brain)).edge(0.03));
 }
 
-fn mass(layers: &mut Vec<Layer>, brain: &Shape, finding: &Finding, rng: &mut ChaCha8Rng) {
+fn mass(layers: &mut Vec<Layer>, brain: &Shape, finding: Finding, rng: &mut ChaCha8Rng) {
     let center = place(finding, rng);
     let radius = finding
         .size
         .unwrap_or(Size::Large)
         .choose(rng.between(0.105, 0.125), rng.between(0.195, 0.225));
-    let swelling =
-        Shape::blob(center, [radius * 1.45, radius * 1.5], 0.0, 0.07, rng).and(brain);
+    let swelling = Shape::blob(center, [radius * 1.45, radius * 1.5], 0.0, 0.07, rng).and(brain);
     layers.push(Layer::new(Material::Oedema, swelling).edge(0.07).opacity(0.75));
     let tumour = Shape::blob(center, [radius, radius * rng.between(0.9, 1.1)], 0.0, 0.06, rng);
     layers.push(Layer::new(Material::Brain, tumour.clone()).edge(0.02));
     // A dead core within an enhancing rim.
     let core = Shape::disc(center, radius * 0.52);
     layers.push(Layer::new(Material::Contrast, tumour.clone().without(&core)).edge(0.03));
-    layers.push(Layer::new(Material::Muscle, core).edge(0.03));
+    layers.push(Layer::new(Material::Fluid, core).edge(0.03));
 }
 
-fn infarct(layers: &mut Vec<Layer>, brain: &Shape, finding: &Finding, rng: &mut ChaCha8Rng) {
+fn infarct(layers: &mut Vec<Layer>, brain: &Shape, finding: Finding, rng: &mut ChaCha8Rng) {
     let sign = finding.side.unwrap_or(Side::Left).sign();
     let row = finding.level.map_or(1, super::Level::row);
     let half_angle = finding
@@ -214,12 +203,17 @@ fn infarct(layers: &mut Vec<Layer>, brain: &Shape, finding: &Finding, rng: &mut 
         let (sin, cos) = angle.sin_cos();
         [tip[0] + sign * cos * reach, tip[1] + sin * reach]
     };
-    let wedge = Shape::Polygon(vec![
-        point(toward, 0.12),
-        point(toward - half_angle * 0.9, 0.4),
-        point(toward - half_angle, 1.3),
-        point(toward + half_angle, 1.3),
-        point(toward + half_angle * 0.9, 0.4),
+    let mut ragged = |turn: f32, reach: f32| point(toward + turn + rng.about(0.03), reach);
+    let wedge = Shape::polygon(vec![
+        ragged(0.0, 0.12),
+        ragged(-half_angle * 0.9, 0.32),
+        ragged(-half_angle * 0.9, 0.44),
+        ragged(-half_angle * 1.05, 0.56),
+        ragged(-half_angle, 1.3),
+        ragged(half_angle, 1.3),
+        ragged(half_angle * 1.05, 0.56),
+        ragged(half_angle * 0.9, 0.44),
+        ragged(half_angle * 0.9, 0.32),
     ]);
     layers.push(Layer::new(Material::Oedema, wedge.and(brain)).edge(0.05).opacity(0.9));
 }
@@ -250,11 +244,21 @@ fn clip(layers: &mut Vec<Layer>, sign: f32, modality: Modality, rng: &mut ChaCha
         Shape::tube(vec![end(-1.0), end(1.0)], width)
     };
     if modality == Modality::Mr {
-        // Metal bends the field: a hole in the picture, brighter on one edge.
-        let hole = Shape::blob(center, [0.17, 0.13], 0.3, 0.10, rng);
-        let glare = Shape::blob([center[0], center[1] + 0.045], [0.18, 0.13], 0.3, 0.10, rng);
+        // Metal bends the field: a hole in the picture with a bright rim, longer than the clip.
+        let shift = [0.02 * sin, -0.02 * cos];
+        let glare = Shape::tube(
+            [-1.0, 1.0]
+                .map(|way| {
+                    [
+                        center[0] + way * 0.15 * cos + shift[0],
+                        center[1] + way * 0.15 * sin + shift[1],
+                    ]
+                })
+                .to_vec(),
+            0.095,
+        );
         layers.push(Layer::new(Material::Fluid, glare).edge(0.03));
-        layers.push(Layer::new(Material::Metal, hole).edge(0.02));
+        layers.push(Layer::new(Material::Metal, blade(0.15, 0.065)).edge(0.02));
     } else {
         streaks(layers, center, 0.85, rng);
         layers.push(Layer::new(Material::Metal, blade(0.11, 0.042)));

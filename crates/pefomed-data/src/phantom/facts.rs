@@ -223,6 +223,7 @@ impl Side {
     }
 
     /// The other side.
+    #[must_use]
     pub fn other(self) -> Self {
         match self {
             Self::Left => Self::Right,
@@ -378,8 +379,8 @@ impl PhantomSpec {
     }
 
     /// The findings of one kind.
-    pub fn of_kind(&self, kind: FindingKind) -> impl Iterator<Item = &Finding> {
-        self.findings.iter().filter(move |finding| finding.kind == kind)
+    pub fn of_kind(&self, kind: FindingKind) -> impl Iterator<Item = Finding> {
+        self.findings.iter().copied().filter(move |finding| finding.kind == kind)
     }
 }
 

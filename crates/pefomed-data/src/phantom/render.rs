@@ -23,19 +23,19 @@ impl GrayPicture {
     /// The picture as a PNG file.
     pub fn to_png(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let encoder = image::codecs::png::PngEncoder::new_with_quality(
+        let encoder = ::image::codecs::png::PngEncoder::new_with_quality(
             &mut bytes,
-            image::codecs::png::CompressionType::Fast,
-            image::codecs::png::FilterType::Adaptive,
+            ::image::codecs::png::CompressionType::Fast,
+            ::image::codecs::png::FilterType::Adaptive,
         );
         // Writing to memory fails only for a buffer that does not fit its dimensions, and the
         // renderer made both.
-        let written = image::ImageEncoder::write_image(
+        let written = ::image::ImageEncoder::write_image(
             encoder,
             &self.pixels,
             self.width as u32,
             self.height as u32,
-            image::ExtendedColorType::L8,
+            ::image::ExtendedColorType::L8,
         );
         debug_assert!(written.is_ok(), "{written:?}");
         bytes
@@ -54,17 +54,23 @@ pub struct MaterialMap {
     pub materials: Vec<Material>,
 }
 
-/// Renders a scene at `size × size` pixels, with the material of every pixel.
+/// Renders a scene at `size × size` pixels (at least one), with the material of every pixel.
 pub(super) fn render_scene(scene: &Scene, size: usize) -> (GrayPicture, MaterialMap) {
-    let mut values = vec![0.0_f32; size * size];
-    let mut materials = vec![Material::Air; size * size];
-    if scene.modality != Modality::Xray {
-        values.fill(brightness(Material::Air, scene.modality));
-    }
+    let size = size.max(1);
+    let summed = scene.modality == Modality::Xray;
+    let air = if summed { 0.0 } else { brightness(Material::Air, scene.modality) };
+    let mut canvas = Canvas {
+        scene,
+        size,
+        values: vec![air; size * size],
+        materials: vec![Material::Air; size * size],
+        texture: if summed { Vec::new() } else { texture(scene, size) },
+    };
     for layer in &scene.layers {
-        paint(scene, layer, size, &mut values, &mut materials);
+        canvas.paint(layer);
     }
-    if scene.modality == Modality::Xray {
+    let Canvas { mut values, materials, .. } = canvas;
+    if summed {
         for value in &mut values {
             *value = film(*value);
         }
@@ -88,72 +94,162 @@ fn brightness(material: Material, modality: Modality) -> f32 {
 /// continuous in value and nearly so in slope.
 fn film(attenuation: f32) -> f32 {
     let a = attenuation.max(0.0);
-    if a < 1.0 { 0.03 + a * (0.38 + 0.27 * a) } else { 0.68 + 0.30 * (1.0 - 1.0 / (1.0 + 1.6 * (a - 1.0))) }
+    if a < 1.0 {
+        0.03 + a * (0.38 + 0.27 * a)
+    } else {
+        0.68 + 0.30 * (1.0 - 1.0 / (1.0 + 1.6 * (a - 1.0)))
+    }
 }
 
-fn paint(
-    scene: &Scene,
-    layer: &Layer,
+/// Sides of the largest and smallest squares that are tested as a whole, in pixels.
+const TILES: [usize; 2] = [16, 4];
+
+/// A layer about to be painted.
+struct Brush<'a> {
+    layer: &'a Layer,
+    /// Sine and cosine of the view.
+    turn: (f32, f32),
+    /// Width of the soft edge.
+    edge: f32,
+}
+
+/// What layers share while a scene is painted.
+struct Canvas<'a> {
+    scene: &'a Scene,
     size: usize,
-    values: &mut [f32],
-    materials: &mut [Material],
-) {
-    let (view, pixel) = (scene.view, 2.0 / size as f32);
-    // Nothing is sharper than a pixel.
-    let edge = layer.edge.max(pixel / view.scale[1]);
-    let bounds = layer.shape.bounds();
-    let (mut low, mut high) = ([f32::INFINITY; 2], [f32::NEG_INFINITY; 2]);
-    for corner in [
-        bounds.low,
-        bounds.high,
-        [bounds.low[0], bounds.high[1]],
-        [bounds.high[0], bounds.low[1]],
-    ] {
-        let corner = view.to_picture(corner);
-        for axis in 0..2 {
-            low[axis] = low[axis].min(corner[axis] - edge);
-            high[axis] = high[axis].max(corner[axis] + edge);
+    values: Vec<f32>,
+    materials: Vec<Material>,
+    /// Texture, the same for all layers; a material scales it.
+    texture: Vec<f32>,
+}
+
+impl Canvas<'_> {
+    fn pixel(&self) -> f32 {
+        2.0 / self.size as f32
+    }
+
+    /// Paints one layer.
+    fn paint(&mut self, layer: &Layer) {
+        let (view, pixel, size) = (self.scene.view, self.pixel(), self.size);
+        let brush = Brush {
+            layer,
+            turn: view.angle.sin_cos(),
+            // Nothing is sharper than a pixel.
+            edge: layer.edge.max(pixel / view.scale[1]),
+        };
+        let bounds = layer.shape.bounds();
+        let (mut low, mut high) = ([f32::INFINITY; 2], [f32::NEG_INFINITY; 2]);
+        for corner in [
+            bounds.low,
+            bounds.high,
+            [bounds.low[0], bounds.high[1]],
+            [bounds.high[0], bounds.low[1]],
+        ] {
+            let corner = view.to_picture(corner);
+            for axis in 0..2 {
+                low[axis] = low[axis].min(corner[axis] - brush.edge);
+                high[axis] = high[axis].max(corner[axis] + brush.edge);
+            }
+        }
+        let cell = |place: f32| (((place + 1.0) / pixel).clamp(0.0, size as f32)) as usize;
+        let columns = cell(low[0])..cell(high[0] + pixel);
+        let rows = cell(low[1])..cell(high[1] + pixel);
+        for top in rows.clone().step_by(TILES[0]) {
+            for left in columns.clone().step_by(TILES[0]) {
+                self.tile(&brush, [left, top], TILES[0], [columns.end, rows.end]);
+            }
         }
     }
-    let cell = |place: f32| (((place + 1.0) / pixel).clamp(0.0, size as f32)) as usize;
-    let (columns, rows) = (cell(low[0])..cell(high[0] + pixel), cell(low[1])..cell(high[1] + pixel));
-    let turn = view.angle.sin_cos();
-    let summed = scene.modality == Modality::Xray;
-    let level = if summed {
-        layer.depth * (layer.material.attenuation() - layer.displaces.attenuation())
-    } else {
-        brightness(layer.material, scene.modality)
-    };
-    let wander = if summed { 0.0 } else { layer.material.texture() };
-    // Materials have their own textures: the same place differs between them.
-    let key = scene.look.key ^ (layer.material.index() as u32) << 24;
-    for row in rows {
-        for column in columns.clone() {
-            let place = [(column as f32 + 0.5) * pixel - 1.0, (row as f32 + 0.5) * pixel - 1.0];
-            let at = view.to_scene(place, turn);
-            let distance = layer.shape.distance(at);
-            if distance >= 0.5 * edge {
-                continue;
+
+    /// Distance of a place in the picture, in pixels, from the edge of a layer.
+    fn distance(&self, brush: &Brush, x: f32, y: f32) -> f32 {
+        let pixel = self.pixel();
+        let place = [x * pixel - 1.0, y * pixel - 1.0];
+        brush.layer.shape.distance(self.scene.view.to_scene(place, brush.turn))
+    }
+
+    /// Paints a square of `side` pixels. A distance changes no faster than the point moves, so
+    /// one distance settles most squares: far outside there is nothing to do, deep inside the
+    /// distance matters little and is interpolated; the others are split.
+    fn tile(&mut self, brush: &Brush, [left, top]: [usize; 2], side: usize, end: [usize; 2]) {
+        if left >= end[0] || top >= end[1] {
+            return;
+        }
+        let (x, y, width) = (left as f32, top as f32, side as f32);
+        let scale = self.scene.view.scale;
+        let middle = self.distance(brush, x + width * 0.5, y + width * 0.5);
+        // Half the diagonal, and a margin because distances to ellipses are approximate.
+        let reach = 1.5 * 0.71 * width * self.pixel() / scale[0].min(scale[1]);
+        if middle > reach + brush.edge {
+            return;
+        }
+        let inside = middle < -(reach + brush.edge);
+        if !inside && side > TILES[1] {
+            let half = side / 2;
+            for corner in [[0, 0], [half, 0], [0, half], [half, half]] {
+                self.tile(brush, [left + corner[0], top + corner[1]], half, end);
             }
-            let t = (0.5 - distance / edge).clamp(0.0, 1.0);
-            let cover = layer.opacity * t * t * (3.0 - 2.0 * t);
-            let index = row * size + column;
-            if summed {
-                values[index] += cover * level * thickness(distance, layer.dome);
-            } else {
-                let mut shade = level;
-                if wander > 0.0 {
-                    let coarse = smooth_noise(at[0] * 7.0, at[1] * 7.0, key);
-                    let fine = smooth_noise(at[0] * 19.0, at[1] * 19.0, key);
-                    shade += wander * (0.6 * coarse + 0.7 * fine);
+            return;
+        }
+        let dome = inside && middle > -(reach + brush.layer.dome);
+        let corners = if dome {
+            [[x, y], [x + width, y], [x, y + width], [x + width, y + width]]
+                .map(|[x, y]| self.distance(brush, x, y))
+        } else {
+            [middle; 4]
+        };
+        for row in top..(top + side).min(end[1]) {
+            for column in left..(left + side).min(end[0]) {
+                let (u, v) = (column as f32 + 0.5, row as f32 + 0.5);
+                let distance = if inside {
+                    let (s, t) = ((u - x) / width, (v - y) / width);
+                    let above = corners[0] + (corners[1] - corners[0]) * s;
+                    let below = corners[2] + (corners[3] - corners[2]) * s;
+                    above + (below - above) * t
+                } else {
+                    self.distance(brush, u, v)
+                };
+                if distance < 0.5 * brush.edge {
+                    let index = row * self.size + column;
+                    self.cover(brush.layer, index, distance, brush.edge);
                 }
-                values[index] += cover * (shade - values[index]);
-            }
-            if cover > 0.5 {
-                materials[index] = layer.material;
             }
         }
     }
+
+    /// Lays one layer over one pixel whose centre lies this far from the layer's edge.
+    fn cover(&mut self, layer: &Layer, index: usize, distance: f32, edge: f32) {
+        let t = (0.5 - distance / edge).clamp(0.0, 1.0);
+        let cover = layer.opacity * t * t * (3.0 - 2.0 * t);
+        if self.scene.modality == Modality::Xray {
+            let level =
+                layer.depth * (layer.material.attenuation() - layer.displaces.attenuation());
+            self.values[index] += cover * level * thickness(distance, layer.dome);
+        } else {
+            let shade = brightness(layer.material, self.scene.modality)
+                + layer.material.texture() * self.texture[index];
+            self.values[index] += cover * (shade - self.values[index]);
+        }
+        if cover > 0.5 {
+            self.materials[index] = layer.material;
+        }
+    }
+}
+
+/// Brightness that wanders over the scene, at two scales; about -1 to 1.
+fn texture(scene: &Scene, size: usize) -> Vec<f32> {
+    let (turn, pixel, key) = (scene.view.angle.sin_cos(), 2.0 / size as f32, scene.look.key);
+    let mut plane = Vec::with_capacity(size * size);
+    for row in 0..size {
+        for column in 0..size {
+            let place = [(column as f32 + 0.5) * pixel - 1.0, (row as f32 + 0.5) * pixel - 1.0];
+            let at = scene.view.to_scene(place, turn);
+            let coarse = smooth_noise(at[0] * 7.0, at[1] * 7.0, key);
+            let fine = smooth_noise(at[0] * 19.0, at[1] * 19.0, key ^ 1);
+            plane.push(0.6 * coarse + 0.7 * fine);
+        }
+    }
+    plane
 }
 
 /// Thickness of a dome at some distance inside its edge, as a part of the greatest.

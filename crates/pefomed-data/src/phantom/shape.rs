@@ -23,10 +23,10 @@ pub(super) struct Bounds {
 impl Bounds {
     fn around(points: &[Point], margin: f32) -> Self {
         let mut bounds = Self { low: [f32::INFINITY; 2], high: [f32::NEG_INFINITY; 2] };
-        for point in points {
-            for axis in 0..2 {
-                bounds.low[axis] = bounds.low[axis].min(point[axis] - margin);
-                bounds.high[axis] = bounds.high[axis].max(point[axis] + margin);
+        for &point in points {
+            for (axis, place) in point.into_iter().enumerate() {
+                bounds.low[axis] = bounds.low[axis].min(place - margin);
+                bounds.high[axis] = bounds.high[axis].max(place + margin);
             }
         }
         bounds
@@ -55,9 +55,9 @@ pub(super) enum Shape {
     /// An ellipse; the angle turns it clockwise on the screen, in radians.
     Ellipse { center: Point, radii: Point, angle: f32 },
     /// A closed polygon without holes.
-    Polygon(Vec<Point>),
+    Polygon(Path),
     /// A line of some width, which changes evenly from its first point to its last.
-    Tube { points: Vec<Point>, radii: [f32; 2] },
+    Tube { path: Path, radii: [f32; 2] },
     /// What lies beyond a line through `through`, on the side that `towards` points to (a unit
     /// vector).
     Half { through: Point, towards: Point },
@@ -78,13 +78,23 @@ impl Shape {
         Self::Ellipse { center, radii, angle: 0.0 }
     }
 
+    pub(super) fn polygon(points: Vec<Point>) -> Self {
+        Self::Polygon(Path::new(points, true))
+    }
+
+    /// A line of even width.
     pub(super) fn tube(points: Vec<Point>, radius: f32) -> Self {
-        Self::Tube { points, radii: [radius, radius] }
+        Self::tapered(points, [radius, radius])
+    }
+
+    /// A line whose width changes evenly.
+    pub(super) fn tapered(points: Vec<Point>, radii: [f32; 2]) -> Self {
+        Self::Tube { path: Path::new(points, false), radii }
     }
 
     /// A smooth closed curve through the points.
     pub(super) fn smooth(points: &[Point]) -> Self {
-        Self::Polygon(curve(points, true, 5))
+        Self::polygon(curve(points, true, 5))
     }
 
     /// An ellipse whose edge wanders in and out by about `roughness` of its radius.
@@ -112,7 +122,7 @@ impl Shape {
                 [center[0] + cos * x - sin * y, center[1] + sin * x + cos * y]
             })
             .collect();
-        Self::Polygon(points)
+        Self::polygon(points)
     }
 
     pub(super) fn and(self, other: &Self) -> Self {
@@ -131,8 +141,8 @@ impl Shape {
     pub(super) fn distance(&self, at: Point) -> f32 {
         match self {
             Self::Ellipse { center, radii, angle } => ellipse_distance(at, *center, *radii, *angle),
-            Self::Polygon(points) => polygon_distance(at, points),
-            Self::Tube { points, radii } => tube_distance(at, points, *radii),
+            Self::Polygon(path) => path.signed_distance(at),
+            Self::Tube { path, radii } => path.tube_distance(at, *radii),
             Self::Half { through, towards } => {
                 (through[0] - at[0]) * towards[0] + (through[1] - at[1]) * towards[1]
             }
@@ -155,17 +165,15 @@ impl Shape {
             Self::Ellipse { center, radii, angle } => {
                 let (sin, cos) = angle.sin_cos();
                 let reach = |a: f32, b: f32| (a * a + b * b).sqrt();
-                let half = [
-                    reach(radii[0] * cos, radii[1] * sin),
-                    reach(radii[0] * sin, radii[1] * cos),
-                ];
+                let half =
+                    [reach(radii[0] * cos, radii[1] * sin), reach(radii[0] * sin, radii[1] * cos)];
                 Bounds {
                     low: [center[0] - half[0], center[1] - half[1]],
                     high: [center[0] + half[0], center[1] + half[1]],
                 }
             }
-            Self::Polygon(points) => Bounds::around(points, 0.0),
-            Self::Tube { points, radii } => Bounds::around(points, radii[0].max(radii[1])),
+            Self::Polygon(path) => Bounds::around(&path.points, 0.0),
+            Self::Tube { path, radii } => Bounds::around(&path.points, radii[0].max(radii[1])),
             Self::Half { .. } => Bounds { low: [-3.0; 2], high: [3.0; 2] },
             Self::Both(one, other) => one.bounds().overlap(other.bounds()),
             Self::Without(one, _) => one.bounds(),
@@ -181,44 +189,123 @@ fn ellipse_distance(at: Point, center: Point, radii: Point, angle: f32) -> f32 {
     let local = [(cos * dx + sin * dy) / radii[0], (cos * dy - sin * dx) / radii[1]];
     let level = (local[0] * local[0] + local[1] * local[1]).sqrt();
     let slope = ((local[0] / radii[0]).powi(2) + (local[1] / radii[1]).powi(2)).sqrt();
-    if slope < 1e-6 { -radii[0].min(radii[1]) } else { level * (level - 1.0) / slope }
+    let deepest = -radii[0].min(radii[1]);
+    if slope < 1e-6 { deepest } else { (level * (level - 1.0) / slope).max(deepest) }
 }
 
-/// Squared distance from a point to a segment, and how far along the segment the foot lies.
-fn segment(at: Point, from: Point, to: Point) -> (f32, f32) {
-    let (ex, ey) = (to[0] - from[0], to[1] - from[1]);
-    let (dx, dy) = (at[0] - from[0], at[1] - from[1]);
-    let length = ex * ex + ey * ey;
-    let along = if length > 0.0 { ((dx * ex + dy * ey) / length).clamp(0.0, 1.0) } else { 0.0 };
-    let (rx, ry) = (dx - ex * along, dy - ey * along);
-    (rx * rx + ry * ry, along)
+/// Segments handled side by side; the loops over them become vector instructions.
+const LANES: usize = 8;
+
+/// Up to eight segments of a path, one number of each in a row.
+#[derive(Clone, Debug)]
+struct Segments {
+    /// Where each begins.
+    x: [f32; LANES],
+    y: [f32; LANES],
+    /// From there to its end.
+    dx: [f32; LANES],
+    dy: [f32; LANES],
+    /// One over its squared length, 0 for a segment without length.
+    inverse: [f32; LANES],
+    /// x per y along it, for crossings.
+    lean: [f32; LANES],
 }
 
-fn polygon_distance(at: Point, points: &[Point]) -> f32 {
-    let Some(&last) = points.last() else { return f32::INFINITY };
-    let (mut nearest, mut inside, mut from) = (f32::INFINITY, false, last);
-    for &to in points {
-        nearest = nearest.min(segment(at, from, to).0);
-        if (from[1] > at[1]) != (to[1] > at[1]) {
-            let crossing = from[0] + (at[1] - from[1]) / (to[1] - from[1]) * (to[0] - from[0]);
-            if at[0] < crossing {
-                inside = !inside;
+/// Points joined by straight lines, prepared for distances.
+#[derive(Clone, Debug)]
+pub(super) struct Path {
+    points: Vec<Point>,
+    pieces: usize,
+    segments: Vec<Segments>,
+}
+
+impl Path {
+    fn new(points: Vec<Point>, closed: bool) -> Self {
+        let mut pairs: Vec<[Point; 2]> = points.windows(2).map(|pair| [pair[0], pair[1]]).collect();
+        if let (true, Some(&first), Some(&last)) = (closed, points.first(), points.last()) {
+            pairs.push([last, first]);
+        }
+        let pieces = pairs.len();
+        let segments = pairs
+            .chunks(LANES)
+            .map(|chunk| {
+                // Lanes without a segment repeat the end of the last one: they have no length,
+                // are never nearer and are never crossed.
+                let pair = |lane: usize| {
+                    chunk.get(lane).copied().unwrap_or_else(|| {
+                        let end = chunk[chunk.len() - 1][1];
+                        [end, end]
+                    })
+                };
+                let each =
+                    |f: &dyn Fn([Point; 2]) -> f32| std::array::from_fn(|lane| f(pair(lane)));
+                Segments {
+                    x: each(&|[from, _]| from[0]),
+                    y: each(&|[from, _]| from[1]),
+                    dx: each(&|[from, to]| to[0] - from[0]),
+                    dy: each(&|[from, to]| to[1] - from[1]),
+                    inverse: each(&|[from, to]| {
+                        let squared = (to[0] - from[0]).powi(2) + (to[1] - from[1]).powi(2);
+                        if squared > 0.0 { 1.0 / squared } else { 0.0 }
+                    }),
+                    lean: each(&|[from, to]| {
+                        let rise = to[1] - from[1];
+                        if rise == 0.0 { 0.0 } else { (to[0] - from[0]) / rise }
+                    }),
+                }
+            })
+            .collect();
+        Self { points, pieces, segments }
+    }
+
+    pub(super) fn points(&self) -> &[Point] {
+        &self.points
+    }
+
+    /// Distance to a closed path, negative inside.
+    fn signed_distance(&self, at: Point) -> f32 {
+        let mut nearest = [f32::INFINITY; LANES];
+        let mut crossings = [0_u32; LANES];
+        for s in &self.segments {
+            for lane in 0..LANES {
+                let (px, py) = (at[0] - s.x[lane], at[1] - s.y[lane]);
+                let along = (px * s.dx[lane] + py * s.dy[lane]) * s.inverse[lane];
+                let along = if along > 0.0 { along } else { 0.0 };
+                let along = if along < 1.0 { along } else { 1.0 };
+                let (rx, ry) = (px - s.dx[lane] * along, py - s.dy[lane] * along);
+                let squared = rx * rx + ry * ry;
+                nearest[lane] = if squared < nearest[lane] { squared } else { nearest[lane] };
+                let spans = (py < 0.0) != (py < s.dy[lane]);
+                let left = px < py * s.lean[lane];
+                crossings[lane] ^= u32::from(spans & left);
             }
         }
-        from = to;
+        let distance = nearest.into_iter().fold(f32::INFINITY, f32::min).sqrt();
+        let inside = crossings.into_iter().fold(0, |all, one| all ^ one) == 1;
+        if inside { -distance } else { distance }
     }
-    if inside { -nearest.sqrt() } else { nearest.sqrt() }
-}
 
-fn tube_distance(at: Point, points: &[Point], radii: [f32; 2]) -> f32 {
-    let pieces = points.len().saturating_sub(1).max(1) as f32;
-    let mut nearest = f32::INFINITY;
-    for (piece, pair) in points.windows(2).enumerate() {
-        let (squared, along) = segment(at, pair[0], pair[1]);
-        let way = (piece as f32 + along) / pieces;
-        nearest = nearest.min(squared.sqrt() - (radii[0] + (radii[1] - radii[0]) * way));
+    /// Distance to a line whose half width goes from the first radius to the second.
+    #[expect(clippy::needless_range_loop, reason = "six arrays walked together")]
+    fn tube_distance(&self, at: Point, radii: [f32; 2]) -> f32 {
+        let mut nearest = [f32::INFINITY; LANES];
+        let step = (radii[1] - radii[0]) / self.pieces.max(1) as f32;
+        for (group, s) in self.segments.iter().enumerate() {
+            for lane in 0..LANES {
+                let (px, py) = (at[0] - s.x[lane], at[1] - s.y[lane]);
+                let along = (px * s.dx[lane] + py * s.dy[lane]) * s.inverse[lane];
+                let along = if along > 0.0 { along } else { 0.0 };
+                let along = if along < 1.0 { along } else { 1.0 };
+                let (rx, ry) = (px - s.dx[lane] * along, py - s.dy[lane] * along);
+                // Lanes without a segment stand at the end of the last one.
+                let piece = (group * LANES + lane).min(self.pieces) as f32;
+                let radius = radii[0] + step * (piece + along);
+                let distance = (rx * rx + ry * ry).sqrt() - radius;
+                nearest[lane] = if distance < nearest[lane] { distance } else { nearest[lane] };
+            }
+        }
+        nearest.into_iter().fold(f32::INFINITY, f32::min)
     }
-    nearest
 }
 
 /// A Catmull-Rom curve through the points, `steps` straight pieces between neighbours.
@@ -266,13 +353,13 @@ mod tests {
 
     #[test]
     fn distances_of_simple_shapes_are_those_of_geometry() {
-        let square = Shape::Polygon(vec![[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]);
+        let square = Shape::polygon(vec![[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]);
         assert!((square.distance([0.5, 0.4]) + 0.4).abs() < 1e-6);
         assert!((square.distance([4.0, 5.0]) - 5.0).abs() < 1e-5);
         let disc = Shape::disc([0.2, 0.1], 0.5);
         assert!((disc.distance([0.2, 0.9]) - 0.3).abs() < 1e-5);
         assert!((disc.distance([0.2, 0.1]) + 0.5).abs() < 1e-5);
-        let tube = Shape::Tube { points: vec![[0.0, 0.0], [1.0, 0.0]], radii: [0.1, 0.3] };
+        let tube = Shape::tapered(vec![[0.0, 0.0], [1.0, 0.0]], [0.1, 0.3]);
         assert!((tube.distance([0.5, 1.0]) - 0.8).abs() < 1e-6);
         let half = Shape::Half { through: [0.0, 0.2], towards: [0.0, 1.0] };
         assert!(half.distance([9.0, 0.5]) < 0.0 && half.distance([9.0, 0.1]) > 0.0);

@@ -1,7 +1,7 @@
 //! The DINOv2 vision transformer (arXiv 2304.07193) in Hugging Face layout.
 
-use burn::tensor::Tensor;
 use burn::tensor::activation::gelu;
+use burn::tensor::{Tensor, TensorData};
 use pefomed_data::image::PixelValues;
 use pefomed_kernels::attention::full_attention;
 use pefomed_kernels::norm::layer_norm;
@@ -203,9 +203,11 @@ impl Dinov2 {
         }
         let width = self.config.hidden_size;
         let table = crate::parameters::read(self.positions.clone());
-        let mut resized = table[..width].to_vec();
+        let mut resized: Vec<f64> = table[..width].iter().map(|&value| value.into()).collect();
         resized.extend(resize_table(&table[width..], (own, own), grid, width));
-        self.place.tensor(resized, [grid.0 * grid.1 + 1, width])
+        let data = TensorData::new(resized, [grid.0 * grid.1 + 1, width]);
+        let (device, dtype) = (&self.place.device, self.place.dtype);
+        Tensor::from_data(data.convert_dtype(dtype), (device, dtype))
     }
 
     fn normed(&self, norm: &Norm, x: Tensor<2>) -> Tensor<2> {

@@ -105,7 +105,10 @@ pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
 }
 
 /// Gradients of all parameters that the loss depends on, by name and without loss of precision.
-pub(crate) fn gradients(model: &mut impl Trainable, found: &Gradients) -> BTreeMap<String, Vec<f64>> {
+pub(crate) fn gradients(
+    model: &mut impl Trainable,
+    found: &Gradients,
+) -> BTreeMap<String, Vec<f64>> {
     let of = |parameter: &Parameter<'_>| match parameter {
         Parameter::Vector(tensor) => tensor.grad(found).map(values),
         Parameter::Matrix(tensor) => tensor.grad(found).map(values),

@@ -1,0 +1,101 @@
+//! The device a run computes on, chosen by a word at run time.
+
+use std::fmt;
+use std::str::FromStr;
+
+use pefomed_data::names;
+use pefomed_model::parameters::Placement;
+use serde::{Deserialize, Serialize};
+
+use crate::TrainError;
+
+/// A kind of device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeviceKind {
+    /// The CPU, with all its cores: in every build.
+    #[default]
+    Cpu,
+    /// A GPU through Vulkan (NVIDIA, AMD, Intel): feature `vulkan`.
+    Vulkan,
+    /// An NVIDIA GPU through CUDA: feature `cuda`.
+    Cuda,
+}
+
+impl DeviceKind {
+    /// All kinds, in the order messages list them.
+    pub const ALL: [Self; 3] = [Self::Cpu, Self::Vulkan, Self::Cuda];
+
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Vulkan => "vulkan",
+            Self::Cuda => "cuda",
+        }
+    }
+
+    /// Where tensors are put for it, in single precision.
+    ///
+    /// # Errors
+    /// [`TrainError::DeviceNotBuilt`] when this build lacks the feature.
+    pub fn placement(self) -> Result<Placement, TrainError> {
+        match self {
+            Self::Cpu => Ok(Placement::cpu()),
+            #[cfg(feature = "vulkan")]
+            Self::Vulkan => Ok(Placement {
+                device: burn::tensor::Device::vulkan(burn::tensor::DeviceKind::DefaultDevice),
+                dtype: burn::tensor::DType::F32,
+            }),
+            #[cfg(feature = "cuda")]
+            Self::Cuda => Ok(Placement {
+                device: burn::tensor::Device::cuda(0),
+                dtype: burn::tensor::DType::F32,
+            }),
+            #[cfg(not(all(feature = "vulkan", feature = "cuda")))]
+            absent => Err(TrainError::DeviceNotBuilt { device: absent.name() }),
+        }
+    }
+}
+
+impl fmt::Display for DeviceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for DeviceKind {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let known = Self::ALL.map(Self::name);
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
+            let suggestion = names::suggestion(name, known);
+            format!("no device is called `{name}`: there are {}{suggestion}", known.join(", "))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_go_there_and_back_and_slips_are_told() {
+        for kind in DeviceKind::ALL {
+            assert_eq!(kind.name().parse::<DeviceKind>(), Ok(kind));
+        }
+        let message = "vulcan".parse::<DeviceKind>().unwrap_err();
+        assert_eq!(
+            message,
+            "no device is called `vulcan`: there are cpu, vulkan, cuda; did you mean `vulkan`?"
+        );
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn a_device_that_is_not_built_in_says_how_to_build_it() {
+        let message = DeviceKind::Cuda.placement().err().map(|error| error.to_string());
+        assert!(message.is_some_and(|text| text.contains("--features cuda")));
+    }
+}

@@ -1,0 +1,172 @@
+//! Memory by component, from what a backward pass holds on to.
+//!
+//! # Activations
+//! A frozen weight keeps its input out of the graph: `x·Wᵀ` needs `W` alone to send a gradient to
+//! `x`. What a decoder layer keeps, in numbers a position, with `C` its width, `Q` and `KV` the
+//! widths of queries and keys, `M` of the feed-forward network:
+//!
+//! | kept | numbers |
+//! |---|---|
+//! | inputs of the two norms | 2·C |
+//! | queries (scaled), keys, values | Q + 2·KV |
+//! | gate, its sigmoid, their product, up | 4·M |
+//! | at each adapted projection of input `W`: the mask and the dropped input (without dropout, the input alone) | 2·W (W) |
+//! | and the input of its second matrix | r |
+//!
+//! Attention of a tree of `t` positions keeps shifted scores, their exponentials and the
+//! probabilities: 3·H·t². Beside the layers stand the last norm's input `C`, the visual features of
+//! the batch, and `V` numbers for each answer token in the loss. On top come the temporaries of the
+//! place where most is alive, the begin of the backward pass: four more `V` for each answer token
+//! of a chunk, or a layer's own.
+//!
+//! As many micro-batches are in flight as there are threads.
+
+use pefomed_data::tree::Item;
+use pefomed_data::MessageTree;
+use serde::Serialize;
+
+use super::{Sizes, StagePlan};
+use crate::features::MEMORY_LIMIT;
+use crate::recipe::Stage;
+
+const F32: usize = size_of::<f32>();
+/// Answer tokens whose logits exist at one time.
+const LOSS_CHUNK: usize = 256;
+/// Code, threads and allocator of the program itself, as measured with nothing loaded.
+const PROGRAM: usize = 24 << 20;
+/// Text, merges and tables of a tokenizer, for each of its tokens, as measured.
+const TOKENIZER_ENTRY: usize = 1 << 10;
+
+/// What matters of a micro-batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MicroBatch {
+    /// Positions.
+    pub positions: usize,
+    /// Sum of the squares of its trees' positions.
+    pub squares: usize,
+    /// Positions of the largest tree.
+    pub largest_tree: usize,
+    /// Visual tokens.
+    pub visual: usize,
+    /// Answer tokens.
+    pub targets: usize,
+}
+
+impl MicroBatch {
+    /// Measures some trees.
+    pub fn of(trees: &[MessageTree]) -> Self {
+        let mut batch = Self::default();
+        for tree in trees {
+            let size = tree.positions();
+            batch.positions += size;
+            batch.squares += size * size;
+            batch.largest_tree = batch.largest_tree.max(size);
+            batch.targets += tree.targets();
+            let branches = tree.branches.iter().flat_map(|branch| &branch.prompt);
+            let visual = |item: &&Item| matches!(item, Item::Visual { .. });
+            batch.visual += tree.root.iter().chain(branches).filter(visual).count();
+        }
+        batch
+    }
+
+    /// Bytes it holds at the beginning of its backward pass; see [the list](self).
+    pub fn activation_bytes(&self, sizes: &Sizes, stage: &Stage, dropout: f64) -> usize {
+        let decoder = &sizes.decoder;
+        let (c, m, heads) =
+            (decoder.hidden_size, decoder.intermediate_size, decoder.num_attention_heads);
+        let q = heads * decoder.head_dim();
+        let kv = decoder.key_heads() * decoder.head_dim();
+        let lora: usize = if stage.train_adapter {
+            let kept = if dropout > 0.0 { 2 } else { 1 };
+            let widths = sizes.lora.targets.iter().map(|site| site.widths(decoder).0);
+            widths.map(|width| kept * width + sizes.lora.rank).sum()
+        } else {
+            0
+        };
+        let position = 2 * c + q + 2 * kv + 4 * m + lora;
+        let layer = self.positions * position + 3 * heads * self.squares;
+        let vocabulary = decoder.vocab_size;
+        let kept = decoder.num_hidden_layers * layer
+            + self.positions * c
+            + self.visual * sizes.visual_width()
+            + self.targets * vocabulary;
+        let loss = 4 * self.targets.min(LOSS_CHUNK) * vocabulary;
+        let backward =
+            self.positions * (3 * m + 3 * c) + 3 * heads * self.largest_tree * self.largest_tree;
+        (kept + loss.max(backward)) * F32
+    }
+}
+
+/// Bytes by component.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Memory {
+    /// Encoder and decoder in float32. They have no gradient and no moments.
+    pub frozen_weights: usize,
+    /// Projector and adapter in float32.
+    pub trainable_weights: usize,
+    /// Gradients: each micro-batch of a step gives its own, and they are added in a fixed order.
+    pub gradients: usize,
+    /// Two moments for each number of projector and adapter.
+    pub adam_moments: usize,
+    /// What the micro-batches in flight hold for their backward passes.
+    pub activations: usize,
+    /// Image features kept in memory; 0 when they are on disk.
+    pub features_in_memory: usize,
+    /// Image features on disk; 0 when they are in memory.
+    pub features_on_disk: usize,
+    /// Images in flight in the encoding pass, before training.
+    pub encoding: usize,
+    /// The program, its tokenizer and the tokenized questions.
+    pub program: usize,
+    /// The most that is resident at one time: in the encoding pass or in training.
+    pub peak: usize,
+}
+
+impl Memory {
+    pub(super) fn new(
+        sizes: &Sizes,
+        stages: &[StagePlan],
+        images: usize,
+        threads: usize,
+        tokens: usize,
+        questions: usize,
+    ) -> Self {
+        let frozen_weights =
+            (sizes.vision.parameter_count() + sizes.decoder.parameter_count()) * F32;
+        let trained = sizes.projector_count() + sizes.lora.parameter_count(&sizes.decoder);
+        let most = |of: fn(&StagePlan) -> usize| stages.iter().map(of).max().unwrap_or(0);
+        let gradients = most(|stage| stage.micro_batches * stage.trainable) * F32;
+        let activations = most(|stage| stage.activations);
+        let features = sizes.feature_bytes(images);
+        let in_memory = features <= MEMORY_LIMIT;
+        let mut memory = Self {
+            frozen_weights,
+            trainable_weights: trained * F32,
+            gradients,
+            adam_moments: 2 * trained * F32,
+            activations,
+            features_in_memory: if in_memory { features } else { 0 },
+            features_on_disk: if in_memory { 0 } else { features },
+            encoding: threads.min(images) * encoding_bytes(sizes),
+            program: PROGRAM + tokens * TOKENIZER_ENTRY + questions,
+            peak: 0,
+        };
+        let always = memory.frozen_weights
+            + memory.trainable_weights
+            + memory.features_in_memory
+            + memory.program;
+        let training = memory.gradients + memory.adam_moments + memory.activations;
+        memory.peak = always + training.max(memory.encoding);
+        memory
+    }
+}
+
+/// Bytes one image takes while it is encoded: three copies of the scores of a block, or its
+/// feed-forward network, and the decoded pixels.
+fn encoding_bytes(sizes: &Sizes) -> usize {
+    let vision = &sizes.vision;
+    let tokens = vision.patches(sizes.image_size) + 1;
+    let scores = 3 * vision.num_attention_heads * tokens * tokens;
+    let network = (3 * vision.mlp_ratio + 3) * vision.hidden_size * tokens;
+    (scores.max(network) + 6 * vision.hidden_size * tokens + 6 * sizes.image_size.pow(2)) * F32
+}

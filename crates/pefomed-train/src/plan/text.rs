@@ -1,0 +1,99 @@
+//! The plan as a person reads it.
+
+use std::fmt::Write as _;
+
+use super::Plan;
+use crate::readable::{bytes, powers, thousands};
+
+impl Plan {
+    /// The plan as a table of text.
+    pub fn to_text(&self) -> String {
+        let mut out = String::new();
+        if let Some(title) = &self.title {
+            let _ = writeln!(out, "{title}\n");
+        }
+        self.parameters_text(&mut out);
+        self.memory_text(&mut out);
+        for stage in &self.stages {
+            let _ = writeln!(
+                out,
+                "\nstage {}: {} questions about {} images, {} steps ({} a pass), {} micro-batches \
+                 a step at most",
+                stage.name,
+                thousands(stage.questions),
+                thousands(stage.image_groups),
+                thousands(stage.steps),
+                thousands(stage.steps_per_pass),
+                stage.micro_batches,
+            );
+            let _ = writeln!(
+                out,
+                "  tokens a pass     {:>14} with shared images, {} without ({:.2} times as many)",
+                thousands(stage.tokens_per_pass),
+                thousands(stage.tokens_per_pass_unshared),
+                ratio(stage.tokens_per_pass_unshared, stage.tokens_per_pass),
+            );
+            let answers = thousands(stage.answer_tokens_per_pass);
+            let _ = writeln!(out, "  answer tokens     {answers:>14} a pass; the loss is their mean");
+            let _ = writeln!(out, "  trainable         {:>14}", thousands(stage.trainable));
+            let _ = writeln!(out, "  FLOP a step       {:>14}", powers(stage.flop_per_step));
+        }
+        out
+    }
+
+    fn parameters_text(&self, out: &mut String) {
+        let _ = writeln!(out, "parameters             trainable          frozen");
+        for part in &self.parameters {
+            let (trainable, frozen) = (dash(part.trainable), dash(part.frozen));
+            let _ = writeln!(out, "  {:<12} {trainable:>17} {frozen:>15}", part.part);
+        }
+        let trainable: usize = self.parameters.iter().map(|part| part.trainable).sum();
+        let frozen: usize = self.parameters.iter().map(|part| part.frozen).sum();
+        let share = 100.0 * ratio(trainable, trainable + frozen);
+        let _ = writeln!(
+            out,
+            "  {:<12} {:>17} {:>15}   {share:.2} % are trained; frozen parameters have no gradient \
+             and no optimizer state",
+            "sum",
+            thousands(trainable),
+            thousands(frozen),
+        );
+    }
+
+    fn memory_text(&self, out: &mut String) {
+        let memory = &self.memory;
+        let _ = writeln!(out, "\nmemory on {} threads", self.threads);
+        let mut row = |name: &str, size: usize, note: &str| {
+            let note = if note.is_empty() { String::new() } else { format!("   {note}") };
+            let _ = writeln!(out, "  {name:<20} {:>12}{note}", bytes(size));
+        };
+        row("frozen weights", memory.frozen_weights, "float32, no gradient, no moments");
+        row("trainable weights", memory.trainable_weights, "float32");
+        row("gradients", memory.gradients, "one set for each micro-batch of a step");
+        row("Adam moments", memory.adam_moments, "");
+        row("activations", memory.activations, "estimate, micro-batches in flight");
+        row("features in memory", memory.features_in_memory, "");
+        row("program, tokenizer", memory.program, "");
+        row("peak", memory.peak, "estimate");
+        let cache = memory.features_in_memory + memory.features_on_disk;
+        let place = if memory.features_on_disk > 0 { "on disk" } else { "in memory" };
+        let _ = writeln!(
+            out,
+            "\nencoding, once: {} images of {} visual tokens, {} FLOP, {} of features {place}, {} \
+             in flight",
+            thousands(self.images),
+            self.visual_tokens,
+            powers(self.encoding_flop),
+            bytes(cache),
+            bytes(memory.encoding),
+        );
+    }
+}
+
+fn ratio(a: usize, b: usize) -> f64 {
+    a as f64 / b.max(1) as f64
+}
+
+fn dash(number: usize) -> String {
+    if number == 0 { "–".to_owned() } else { thousands(number) }
+}

@@ -1,0 +1,192 @@
+//! The tiny decoder and its tokenizer.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use pefomed_data::{Item, Message, MessageTree, PackedBatch, Tokenizer};
+use pefomed_kernels::cross_entropy::cross_entropy_sum;
+use pefomed_model::config::LlamaConfig;
+use pefomed_model::decoder::LlamaDecoder;
+use pefomed_model::parameters::{Placement, Trainable as _};
+use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::{AddedToken, TokenizerBuilder};
+
+use super::corpus::Corpus;
+use super::{BaseRecipe, Training};
+use crate::TrainError;
+use crate::adamw::AdamW;
+use crate::events::{Event, Observer};
+use crate::run_folder::peak_memory_bytes;
+use crate::schedule::Schedule;
+use crate::step;
+
+/// Name in the log.
+const STAGE: &str = "decoder";
+/// Documents that the vocabulary is learned from.
+const VOCABULARY_DOCUMENTS: usize = 6000;
+/// Documents of one micro-batch.
+const MICRO_BATCH: usize = 6;
+
+pub(super) fn train(
+    recipe: &BaseRecipe,
+    observer: &mut dyn Observer,
+) -> Result<(LlamaDecoder, String), TrainError> {
+    let shape = &recipe.decoder;
+    let json = vocabulary(shape.vocabulary, recipe.seed)?;
+    let tokenizer = Tokenizer::from_json("tiny base", json.as_bytes(), Some("<s>"), "</s>")?;
+    let config = LlamaConfig {
+        model_type: "llama".to_owned(),
+        hidden_size: shape.hidden_size,
+        intermediate_size: shape.intermediate_size,
+        num_hidden_layers: shape.layers,
+        num_attention_heads: shape.heads,
+        num_key_value_heads: Some(shape.key_value_heads),
+        head_dim: None,
+        vocab_size: tokenizer.len(),
+        rms_norm_eps: 1e-5,
+        rope_theta: Some(10_000.0),
+        rope_parameters: None,
+        rope_scaling: None,
+        tie_word_embeddings: true,
+        attention_bias: false,
+        mlp_bias: false,
+        hidden_act: "silu".to_owned(),
+    };
+    let mut decoder = LlamaDecoder::random(config, recipe.seed + 11, &Placement::cpu());
+    decoder.set_trainable(true);
+
+    let Training { steps, batch, learning_rate, warmup_steps, weight_decay } = shape.training;
+    let schedule = Schedule {
+        peak: learning_rate,
+        last: learning_rate / 20.0,
+        first: learning_rate / 100.0,
+        warmup_steps,
+        steps,
+    };
+    let adamw = AdamW { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weight_decay };
+    let mut moments = step::fresh_moments(&mut decoder);
+    let mut corpus = Corpus::new(recipe.seed + 12);
+    let started = Instant::now();
+    let stage = STAGE.to_owned();
+    let trainable = decoder.parameter_count();
+    observer.event(&Event::StageStarted { stage, steps, examples: steps * batch, trainable })?;
+    for index in 0..steps {
+        let step_started = Instant::now();
+        let trees = (0..batch)
+            .filter_map(|_| tree(&mut corpus, &tokenizer).transpose())
+            .collect::<Result<Vec<_>, _>>()?;
+        let targets: usize = trees.iter().map(MessageTree::targets).sum();
+        let jobs = trees.chunks(MICRO_BATCH).collect();
+        let pass = step::gradients(&decoder, jobs, |decoder: &LlamaDecoder, trees: &[_]| {
+            let packed = PackedBatch::new(trees);
+            Ok((loss_sum(decoder, &packed) / targets as f64, packed.len()))
+        })?;
+        let rate = schedule.at(index);
+        step::update(&mut decoder, &adamw, index + 1, rate, &pass.gradients, &mut moments);
+        observer.event(&Event::Step {
+            stage: STAGE.to_owned(),
+            step: index + 1,
+            steps,
+            loss: pass.loss,
+            learning_rate: rate,
+            tokens: pass.tokens,
+            questions: trees.iter().map(|tree| tree.branches.len()).sum(),
+            seconds: step_started.elapsed().as_secs_f64(),
+        })?;
+    }
+    observer.event(&Event::StageFinished {
+        stage: STAGE.to_owned(),
+        seconds: started.elapsed().as_secs_f64(),
+        peak_memory_bytes: peak_memory_bytes(),
+    })?;
+    decoder.set_trainable(false);
+    Ok((decoder, json))
+}
+
+fn loss_sum(decoder: &LlamaDecoder, batch: &PackedBatch) -> burn::tensor::Tensor<1> {
+    let tokens: Vec<u32> = batch
+        .items
+        .iter()
+        .map(|item| match item {
+            Item::Token(token) => *token,
+            Item::Visual { .. } => 0,
+        })
+        .collect();
+    let layout = decoder.batch(batch, None);
+    let hidden = decoder.forward(decoder.embed(&tokens), &layout, None, None);
+    let rows: Vec<i64> = batch.targets.iter().map(|target| target.position as i64).collect();
+    let targets: Vec<u32> = batch.targets.iter().map(|target| target.token).collect();
+    let data = burn::tensor::TensorData::new(rows, [targets.len()]);
+    let rows = burn::tensor::Tensor::<1, burn::tensor::Int>::from_data(data, &decoder.place().device);
+    cross_entropy_sum(hidden.select(0, rows), decoder.head(), &targets)
+}
+
+/// A document as a tree; the answers and the end token after each are learned.
+fn tree(corpus: &mut Corpus, tokenizer: &Tokenizer) -> Result<Option<MessageTree>, TrainError> {
+    let document = corpus.document();
+    let mut root: Vec<u32> = tokenizer.begin.into_iter().collect();
+    root.extend(tokenizer.encode(&document.root)?);
+    let mut messages = Vec::with_capacity(document.branches.len());
+    for (prompt, answer) in &document.branches {
+        let mut tokens = root.clone();
+        tokens.extend(tokenizer.encode(prompt)?);
+        let mut answer = tokenizer.encode(answer)?;
+        answer.push(tokenizer.end);
+        let prompt = tokens.into_iter().map(Item::Token).collect();
+        messages.push(Message { key: 0, prompt, answer });
+    }
+    Ok(MessageTree::new(messages))
+}
+
+/// Learns a byte-level vocabulary from documents; returns a `tokenizer.json`.
+fn vocabulary(size: usize, seed: u64) -> Result<String, TrainError> {
+    let failed = |error: tokenizers::Error| {
+        TrainError::Data(pefomed_data::DataError::Tokenizer {
+            origin: "tiny base".to_owned(),
+            problem: error.to_string(),
+        })
+    };
+    let special = ["<s>", "</s>"].map(|text| AddedToken::from(text, true));
+    let byte_level = ByteLevel::new(false, true, true);
+    let alphabet: HashSet<char> = ByteLevel::alphabet().into_iter().collect();
+    let mut trainer = BpeTrainerBuilder::new()
+        .vocab_size(size)
+        .min_frequency(2)
+        .show_progress(false)
+        .special_tokens(special.to_vec())
+        .initial_alphabet(alphabet)
+        .build();
+    let mut tokenizer = TokenizerBuilder::new()
+        .with_model(BPE::default())
+        .with_normalizer(None::<tokenizers::NormalizerWrapper>)
+        .with_pre_tokenizer(Some(byte_level))
+        .with_post_processor(None::<tokenizers::PostProcessorWrapper>)
+        .with_decoder(Some(byte_level))
+        .build()
+        .map_err(failed)?;
+    let mut corpus = Corpus::new(seed + 13);
+    let texts = (0..VOCABULARY_DOCUMENTS).flat_map(|_| {
+        let document = corpus.document();
+        let branches = document.branches.into_iter().flat_map(|(a, b)| [a, b]);
+        std::iter::once(document.root).chain(branches).collect::<Vec<_>>()
+    });
+    tokenizer.train(&mut trainer, texts).map_err(failed)?;
+    tokenizer.to_string(true).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_vocabulary_is_the_same_every_time_and_keeps_frequent_words_whole() {
+        let json = vocabulary(700, 3).unwrap();
+        assert_eq!(json, vocabulary(700, 3).unwrap());
+        let tokenizer = Tokenizer::from_json("t", json.as_bytes(), Some("<s>"), "</s>").unwrap();
+        assert!(tokenizer.len() <= 700);
+        assert_eq!(tokenizer.encode(" left").unwrap().len(), 1);
+        let text = "[INST] Ünïted 12 mass";
+        assert_eq!(tokenizer.decode(&tokenizer.encode(text).unwrap()).unwrap(), text);
+    }
+}

@@ -1,0 +1,89 @@
+//! One optimizer step, shared by tuning and by training a base: gradients of micro-batches on all
+//! cores, added in a fixed order, and the update.
+
+use burn::tensor::Tensor;
+use pefomed_model::parameters::{Trainable, read};
+
+use crate::TrainError;
+use crate::adamw::{AdamW, Moments};
+use crate::threads;
+
+/// What one micro-batch, or a whole step, gives.
+#[derive(Default)]
+pub(crate) struct Pass {
+    /// Its share of the step's mean loss.
+    pub(crate) loss: f64,
+    /// One for each parameter; none for one that the loss does not depend on.
+    pub(crate) gradients: Vec<Option<Vec<f32>>>,
+    /// Positions that went through the model.
+    pub(crate) tokens: usize,
+}
+
+impl Pass {
+    fn of<M: Trainable>(model: &mut M, loss: &Tensor<1>, tokens: usize) -> Self {
+        let mut found = loss.backward();
+        let gradients = model
+            .parameters()
+            .iter()
+            .map(|(_, parameter)| parameter.take_gradient(&mut found))
+            .collect();
+        let loss = f64::from(read(loss.clone()).first().copied().unwrap_or(f32::NAN));
+        Self { loss, gradients, tokens }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.loss += other.loss;
+        self.tokens += other.tokens;
+        for (sum, part) in self.gradients.iter_mut().zip(other.gradients) {
+            match (sum, part) {
+                (Some(sum), Some(part)) => sum.iter_mut().zip(part).for_each(|(s, p)| *s += p),
+                (sum @ None, part) => *sum = part,
+                (Some(_), None) => {}
+            }
+        }
+    }
+}
+
+/// Runs `loss` for every job on all cores and adds what they give in the order of the jobs, so that
+/// the sum does not depend on the number of cores. `loss` returns its share of the step's mean
+/// loss, and the number of positions.
+pub(crate) fn gradients<M, J, F>(model: &M, jobs: Vec<J>, loss: F) -> Result<Pass, TrainError>
+where
+    M: Trainable + Clone + Send,
+    J: Send,
+    F: Fn(&M, J) -> Result<(Tensor<1>, usize), TrainError> + Sync,
+{
+    let jobs: Vec<(J, M)> = jobs.into_iter().map(|job| (job, model.clone())).collect();
+    let passes = threads::in_order(jobs, |(job, mut model)| {
+        let (loss, tokens) = loss(&model, job)?;
+        Ok::<_, TrainError>(Pass::of(&mut model, &loss, tokens))
+    })?;
+    let mut passes = passes.into_iter();
+    let mut sum = passes.next().unwrap_or_default();
+    passes.for_each(|pass| sum.add(pass));
+    Ok(sum)
+}
+
+/// Zero moments for every parameter.
+pub(crate) fn fresh_moments<M: Trainable>(model: &mut M) -> Vec<Moments> {
+    model.parameters().iter().map(|(_, parameter)| Moments::zeros(parameter.len())).collect()
+}
+
+/// Updates every parameter that has a gradient; `step` is counted from 1.
+pub(crate) fn update<M: Trainable>(
+    model: &mut M,
+    adamw: &AdamW,
+    step: usize,
+    rate: f64,
+    gradients: &[Option<Vec<f32>>],
+    moments: &mut [Moments],
+) {
+    let parameters = model.parameters().into_iter().zip(moments).zip(gradients);
+    for (((_, mut parameter), moments), gradient) in parameters {
+        let Some(gradient) = gradient else { continue };
+        let mut values = parameter.values();
+        let decays = parameter.decays();
+        adamw.update(step as u64, rate, decays, &mut values, gradient, moments);
+        parameter.set(values, true);
+    }
+}

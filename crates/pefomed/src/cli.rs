@@ -1,0 +1,83 @@
+//! What can be typed.
+
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use pefomed_train::DeviceKind;
+
+use crate::commands::{data_check, demo, plan, predict, report, score, train};
+use crate::context::Context;
+
+/// Fine-tune, evaluate and report multimodal language models for medical images.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pefomed",
+    version,
+    max_term_width = 100,
+    after_help = "Examples:
+  pefomed demo
+  pefomed data check data/vqa-rad --format vqa-rad
+  pefomed plan recipes/vqa-rad-small.toml
+  pefomed train recipes/vqa-rad-small.toml --out runs/vqa-rad
+  pefomed predict runs/vqa-rad
+  pefomed score runs/vqa-rad
+  pefomed report runs/vqa-rad"
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Options of every command")]
+pub(crate) struct Global {
+    /// Print the result as JSON, for scripts.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Show no progress.
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Threads to compute on; all cores by default. They change the time and not the result.
+    #[arg(long, global = true, value_name = "N")]
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// Where to compute: cpu, vulkan or cuda. A GPU needs a build with that feature.
+    #[arg(long, global = true, value_name = "DEVICE", default_value_t)]
+    pub(crate) device: DeviceKind,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Demo(demo::Arguments),
+    /// Look a data set over before anything is trained on it.
+    #[command(subcommand)]
+    Data(DataCommand),
+    Plan(plan::Arguments),
+    Train(train::Arguments),
+    Predict(predict::Arguments),
+    Score(score::Arguments),
+    Report(report::Arguments),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    Check(data_check::Arguments),
+}
+
+impl Command {
+    /// Runs the command; the exit code is that of a command which ran to its end.
+    pub(crate) fn run(&self, context: &Context) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Demo(arguments) => demo::run(arguments, context),
+            Self::Data(DataCommand::Check(arguments)) => data_check::run(arguments, context),
+            Self::Plan(arguments) => plan::run(arguments, context),
+            Self::Train(arguments) => train::run(arguments, context),
+            Self::Predict(arguments) => predict::run(arguments, context),
+            Self::Score(arguments) => score::run(arguments, context),
+            Self::Report(arguments) => report::run(arguments, context),
+        }
+    }
+}

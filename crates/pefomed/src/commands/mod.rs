@@ -1,0 +1,9 @@
+//! One file for each command.
+
+pub(crate) mod data_check;
+pub(crate) mod demo;
+pub(crate) mod plan;
+pub(crate) mod predict;
+pub(crate) mod report;
+pub(crate) mod score;
+pub(crate) mod train;

@@ -1,0 +1,100 @@
+//! `pefomed train`: the stages of a recipe, into a run folder.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+use pefomed_train::readable::{bytes, clock, thousands};
+use pefomed_train::{Recipe, RunFolder, TrainError};
+use serde_json::json;
+
+use crate::context::Context;
+use crate::failure::Usage;
+use crate::tuning;
+
+/// Train the stages of a recipe into a run folder.
+#[derive(Args, Debug)]
+#[command(after_help = "Ctrl-C or SIGTERM saves a checkpoint after the current step and leaves; \
+--resume goes on from the newest checkpoint, also after a crash, and ends with the same adapter.
+
+Examples:
+  pefomed train recipes/vqa-rad-small.toml --out runs/vqa-rad
+  pefomed train recipes/vqa-rad-small.toml seed=2 stage.vqa.epochs=3 --out runs/seed-2
+  pefomed train recipes/vqa-rad-small.toml --out runs/vqa-rad --resume")]
+pub(crate) struct Arguments {
+    /// The recipe.
+    recipe: PathBuf,
+    /// Changes to it, as in `seed=3` or `stage.vqa.batch=32`.
+    #[arg(value_name = "KEY=VALUE")]
+    changes: Vec<String>,
+    /// The run folder; the recipe's `output` by default.
+    #[arg(long, value_name = "RUN")]
+    out: Option<PathBuf>,
+    /// Go on with the run in the folder; without one there, start it.
+    #[arg(long)]
+    resume: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<ExitCode> {
+    let recipe = Recipe::read(&arguments.recipe, &arguments.changes)?;
+    let Some(out) = arguments.out.clone().or_else(|| recipe.output.clone()) else {
+        let problem = "the recipe names no `output`: name the run folder with --out RUN";
+        return Err(Usage(problem.to_owned()).into());
+    };
+    let run = RunFolder::new(out);
+    tuning::refuse_existing(&run, arguments.resume)?;
+    let parts = tuning::load_parts(context, &recipe)?;
+    let (training, encoding) = tuning::prepare(context, recipe, parts, &run)?;
+    let (_, info) = tuning::tune(context, &training, &run, arguments.resume, encoding)
+        .map_err(|error| with_way_on(error, arguments, &run))?;
+
+    let adapter = run.adapter();
+    let trained: usize = info.trainable_parameters.values().sum();
+    let mut text = format!("{}", adapter.display());
+    text.push_str(&format!("\n{} trained parameters", thousands(trained)));
+    if let Some(seconds) = info.seconds {
+        text.push_str(&format!(", {} of training", clock(seconds)));
+    }
+    if let Some(peak) = info.peak_memory_bytes {
+        text.push_str(&format!(", {} of memory at most", bytes(peak as usize)));
+    }
+    context.output.result(&text, &json!({ "run": run.root(), "adapter": adapter, "info": info }))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A run that was stopped tells the command that goes on with it.
+fn with_way_on(error: anyhow::Error, arguments: &Arguments, run: &RunFolder) -> anyhow::Error {
+    if !matches!(error.downcast_ref(), Some(TrainError::Stopped { .. })) {
+        return error;
+    }
+    let mut command = vec!["pefomed train".to_owned(), quoted(&arguments.recipe.to_string_lossy())];
+    command.extend(arguments.changes.iter().map(|change| quoted(change)));
+    command.push(format!("--out {} --resume", quoted(&run.root().to_string_lossy())));
+    let stopped = error.to_string();
+    Err::<(), _>(error)
+        .context(format!("{stopped}\nto go on: {}", command.join(" ")))
+        .unwrap_err()
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn words_survive_a_shell() {
+        assert_eq!(quoted("runs/a-1"), "runs/a-1");
+        assert_eq!(quoted("stage.vqa.epochs=3"), "stage.vqa.epochs=3");
+        assert_eq!(quoted("my runs"), "'my runs'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+}
