@@ -151,7 +151,7 @@ mod tests {
             answer: "yes".to_owned(),
             group: "a.png".to_owned(),
             split: Split::Train,
-            labels: Default::default(),
+            labels: std::collections::BTreeMap::new(),
             row: 1,
         }
     }

@@ -177,10 +177,10 @@ impl LlamaConfig {
             return refuse(format!("rotary kind `{}`; `default` is supported", rope.rope_type));
         }
         let (heads, key_heads) = (self.num_attention_heads, self.key_heads());
-        if heads == 0 || key_heads == 0 || heads % key_heads != 0 {
+        if heads == 0 || key_heads == 0 || !heads.is_multiple_of(key_heads) {
             return refuse(format!("{heads} query heads over {key_heads} key heads"));
         }
-        if self.head_dim() == 0 || self.head_dim() % 2 != 0 {
+        if self.head_dim() == 0 || !self.head_dim().is_multiple_of(2) {
             return refuse(format!("heads of width {}: it must be even", self.head_dim()));
         }
         if self.num_hidden_layers == 0 || self.vocab_size == 0 || self.intermediate_size == 0 {
@@ -282,10 +282,10 @@ impl Dinov2Config {
             return refuse("a gated feed-forward network, no biases, or other than 3 channels".into());
         }
         let heads = self.num_attention_heads;
-        if heads == 0 || self.hidden_size % heads != 0 || self.patch_size == 0 {
+        if heads == 0 || !self.hidden_size.is_multiple_of(heads) || self.patch_size == 0 {
             return refuse(format!("width {} over {heads} heads", self.hidden_size));
         }
-        if self.image_size < self.patch_size || self.image_size % self.patch_size != 0 {
+        if self.image_size < self.patch_size || !self.image_size.is_multiple_of(self.patch_size) {
             let (image, patch) = (self.image_size, self.patch_size);
             return refuse(format!("image side {image} that is no multiple of the patch {patch}"));
         }

@@ -46,10 +46,10 @@ impl VisionTower {
     /// multiple of the tokens joined.
     pub fn tokens(&self, size: usize) -> Result<usize, ModelError> {
         let patch = self.encoder.config().patch_size;
-        if size % patch != 0 || size == 0 {
+        if !size.is_multiple_of(patch) || size == 0 {
             return Err(ModelError::ImageSize { height: size, width: size, patch });
         }
-        if self.merge == 0 || (size / patch) % self.merge != 0 {
+        if self.merge == 0 || !(size / patch).is_multiple_of(self.merge) {
             return Err(ModelError::MergeWidth { patches: size / patch, merge: self.merge });
         }
         Ok(self.encoder.config().patches(size) / self.merge)

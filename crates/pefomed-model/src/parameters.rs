@@ -92,6 +92,14 @@ impl Parameter<'_> {
         }
     }
 
+    /// Makes a leaf to be trained a new leaf with the same values, so that it belongs to no graph.
+    pub fn renew(&mut self) {
+        match self {
+            Self::Vector(tensor) => **tensor = renewed(tensor),
+            Self::Matrix(tensor) => **tensor = renewed(tensor),
+        }
+    }
+
     /// Makes it a leaf to be trained, or a constant.
     pub fn set_trainable(&mut self, trainable: bool) {
         self.set(self.values(), trainable);
@@ -110,6 +118,15 @@ fn replaced<const D: usize>(old: &Tensor<D>, values: Vec<f32>, trainable: bool) 
     if trainable { new.autodiff().require_grad() } else { new }
 }
 
+fn renewed<const D: usize>(tensor: &Tensor<D>) -> Tensor<D> {
+    let tensor = tensor.clone();
+    if tensor.is_require_grad() {
+        tensor.without_autodiff().autodiff().require_grad()
+    } else {
+        tensor
+    }
+}
+
 /// A module with tensors that may be trained.
 pub trait Trainable {
     /// Its parameters with their names, always in the same order.
@@ -119,6 +136,15 @@ pub trait Trainable {
     fn set_trainable(&mut self, trainable: bool) {
         for (_, mut parameter) in self.parameters() {
             parameter.set_trainable(trainable);
+        }
+    }
+
+    /// Gives a copy of the module leaves of its own, without copying values. Two threads must not
+    /// build and walk graphs that share a leaf: the framework merges such graphs and takes its two
+    /// locks for them in both orders, which can end in a deadlock.
+    fn renew_leaves(&mut self) {
+        for (_, mut parameter) in self.parameters() {
+            parameter.renew();
         }
     }
 

@@ -252,7 +252,7 @@ fn stage_plan(
     let pass = Sampler::new(&questions.groups, seed, stage.batch, tree, share).pass(0);
     plan.steps_per_pass = pass.len();
     let mut flop = 0.0;
-    for step in &pass {
+    for (index, step) in pass.iter().enumerate() {
         let trees: Vec<MessageTree> =
             step.trees.iter().filter_map(|tree| questions.tree(tree)).collect();
         let positions: Vec<usize> = trees.iter().map(MessageTree::positions).collect();
@@ -265,8 +265,11 @@ fn stage_plan(
             held.push(batch.activation_bytes(sizes, stage, dropout));
             flop += decoder_flop(sizes, stage, &batch);
         }
-        held.sort_unstable_by(|a, b| b.cmp(a));
-        plan.activations = plan.activations.max(held.iter().take(threads.max(1)).sum());
+        // A stage shorter than a pass does not come to the later steps.
+        if index < plan.steps {
+            held.sort_unstable_by(|a, b| b.cmp(a));
+            plan.activations = plan.activations.max(held.iter().take(threads.max(1)).sum());
+        }
         plan.tokens_per_pass += positions.iter().sum::<usize>();
         plan.tokens_per_pass_unshared +=
             trees.iter().map(MessageTree::positions_unshared).sum::<usize>();

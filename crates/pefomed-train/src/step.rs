@@ -55,6 +55,7 @@ where
 {
     let jobs: Vec<(J, M)> = jobs.into_iter().map(|job| (job, model.clone())).collect();
     let passes = threads::in_order(jobs, |(job, mut model)| {
+        model.renew_leaves();
         let (loss, tokens) = loss(&model, job)?;
         Ok::<_, TrainError>(Pass::of(&mut model, &loss, tokens))
     })?;

@@ -235,7 +235,7 @@ impl Training {
             let batch = PackedBatch::new(trees);
             let features = self.features.get(&self.parts, &batch.images())?;
             let (loss, _) = model.loss_sum(&batch, &features, dropout)?;
-            Ok((loss / targets as f64, batch.len()))
+            Ok((loss.mul_scalar(1.0 / targets as f64), batch.len()))
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Context as _;
-use pefomed_data::{Split, files};
+use pefomed_data::Split;
 use pefomed_model::multimodal::TunedDecoder;
 use pefomed_train::checkpoint::{self, Position};
 use pefomed_train::events::{self, JsonLines, Observers};
@@ -35,9 +35,9 @@ pub(crate) fn refuse_existing(run: &RunFolder, resume: bool) -> Result<(), Train
 
 /// Loads the frozen parts, saying so.
 pub(crate) fn load_parts(context: &Context, recipe: &Recipe) -> anyhow::Result<Parts> {
-    let model = &recipe.model;
+    let (model, place) = (&recipe.model, context.placement()?);
     context.progress.note(&format!("loading {} and {}", model.vision, model.decoder));
-    Ok(Parts::load(recipe, &context.placement()?)?)
+    Ok(Parts::load(recipe, &place)?)
 }
 
 /// Reads the questions and encodes the images. Also tells the seconds that took.
@@ -92,7 +92,7 @@ pub(crate) fn tune(
 }
 
 /// The facts of a run before its first step.
-fn describe(
+pub(crate) fn describe(
     context: &Context,
     training: &Training,
     model: &mut TunedDecoder,
@@ -190,10 +190,4 @@ pub(crate) fn evaluated(
         }
     };
     Ok((name, split))
-}
-
-/// Digest of the training rows of a single stage, as [`Training::prepare`] makes it for all.
-pub(crate) fn stage_digest(training: &Training, stage: usize) -> String {
-    let examples = &training.stages[stage].examples;
-    files::digest([pefomed_data::split::split_digest(examples)])
 }

@@ -102,6 +102,9 @@ impl Dinov2 {
     }
 
     /// Random weights, for training an encoder from nothing.
+    ///
+    /// # Errors
+    /// None: drawing cannot fail, taking from a file can, and both build the same way.
     pub fn random(config: Dinov2Config, seed: u64, place: &Placement) -> Result<Self, ModelError> {
         Self::build(config, &mut Normal::new(seed), place)
     }
@@ -173,7 +176,7 @@ impl Dinov2 {
     pub fn forward(&self, pixels: &PixelValues) -> Result<Tensor<2>, ModelError> {
         let size = self.config.patch_size;
         let (height, width) = (pixels.height, pixels.width);
-        if height % size != 0 || width % size != 0 || height == 0 || width == 0 {
+        if !height.is_multiple_of(size) || !width.is_multiple_of(size) || height == 0 || width == 0 {
             return Err(ModelError::ImageSize { height, width, patch: size });
         }
         let grid = (height / size, width / size);

@@ -80,7 +80,7 @@ pub(super) fn train(
         let jobs = trees.chunks(MICRO_BATCH).collect();
         let pass = step::gradients(&decoder, jobs, |decoder: &LlamaDecoder, trees: &[_]| {
             let packed = PackedBatch::new(trees);
-            Ok((loss_sum(decoder, &packed) / targets as f64, packed.len()))
+            Ok((loss_sum(decoder, &packed).mul_scalar(1.0 / targets as f64), packed.len()))
         })?;
         let rate = schedule.at(index);
         step::update(&mut decoder, &adamw, index + 1, rate, &pass.gradients, &mut moments);

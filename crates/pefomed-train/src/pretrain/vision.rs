@@ -95,7 +95,7 @@ pub(super) fn train(
             let tokens = pupil.encoder.patch_tokens(&pixels)?;
             let loss: Tensor<1> =
                 (log_softmax(pupil.read_out.forward(tokens), 1) * targets).sum().neg();
-            Ok((loss / (patches * batch) as f64, patches))
+            Ok((loss.mul_scalar(1.0 / (patches * batch) as f64), patches))
         })?;
         let rate = schedule.at(index);
         step::update(&mut pupil, &adamw, index + 1, rate, &pass.gradients, &mut moments);

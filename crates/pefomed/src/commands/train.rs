@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::Args;
 use pefomed_train::readable::{bytes, clock, thousands};
 use pefomed_train::{Recipe, RunFolder, TrainError};
@@ -72,9 +71,7 @@ fn with_way_on(error: anyhow::Error, arguments: &Arguments, run: &RunFolder) -> 
     command.extend(arguments.changes.iter().map(|change| quoted(change)));
     command.push(format!("--out {} --resume", quoted(&run.root().to_string_lossy())));
     let stopped = error.to_string();
-    Err::<(), _>(error)
-        .context(format!("{stopped}\nto go on: {}", command.join(" ")))
-        .unwrap_err()
+    error.context(format!("{stopped}\nto go on: {}", command.join(" ")))
 }
 
 /// A word as a shell takes it.
