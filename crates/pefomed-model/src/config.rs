@@ -265,7 +265,7 @@ impl Dinov2Config {
         let patch = self.num_channels * self.patch_size.pow(2);
         let grid = self.image_size / self.patch_size;
         let block = 4 * (c * c + c) + 2 * c * hidden + hidden + c + 4 * c + 2 * c;
-        self.num_hidden_layers * block + c * patch + c + c * (grid * grid + 1) + c + c + 2 * c
+        self.num_hidden_layers * block + c * patch + c + c * (grid * grid + 1) + c + 2 * c
     }
 
     pub(crate) fn check(&self, origin: &str) -> Result<(), ModelError> {

@@ -21,6 +21,11 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+/// Every operation on tensors allocates its result: the system's allocator hands large blocks back at
+/// once and has them zeroed again for the next operation.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,

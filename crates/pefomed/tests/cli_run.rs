@@ -1,0 +1,221 @@
+//! A whole run on a small base: train, predict, score, report; killed, stopped and resumed.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{adapter_bytes, command, losses, pefomed, with_recipe, without_folder, write_recipe};
+use serde_json::Value;
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn from_a_recipe_to_a_report() {
+    let folder = with_recipe(4);
+    let at = folder.path();
+    let plan = pefomed(at, "plan recipe.toml --json --threads 2").ok();
+    let plan: Value = serde_json::from_str(&plan).unwrap();
+
+    let out = pefomed(at, "train recipe.toml --out run --json").ok();
+    let trained: Value = serde_json::from_str(&out).unwrap();
+    let run = at.join("run");
+    let info = json(&run.join("run.json"));
+    assert_eq!(trained["info"], info);
+    assert_eq!((&info["title"], &info["seed"]), (&"Two halves".into(), &5.into()));
+    // 4 tokens of 16 numbers to 32, and 2 layers of rank 4 on q (32 → 32) and v (32 → 16).
+    let (projector, lora) = (64 * 32 + 32, 2 * 4 * (64 + 48));
+    assert_eq!(info["trainable_parameters"]["projector"], projector);
+    assert_eq!(info["trainable_parameters"]["lora"], lora);
+    assert_eq!(info["images_dir"], serde_json::json!([at.join("images")]));
+    assert_eq!(info["digests"].as_object().unwrap().len(), 5);
+    assert!(info["seconds"].as_f64().unwrap() > 0.0);
+    // The plan knew all of this before.
+    assert_eq!(plan["parameters"][2]["trainable"], projector);
+    assert_eq!(plan["parameters"][3]["trainable"], lora);
+    assert_eq!(plan["parameters"][1]["frozen"], info["frozen_parameters"]["decoder"]);
+    let log = fs::read_to_string(run.join("events.jsonl")).unwrap();
+    let first: Value = serde_json::from_str(log.lines().nth(1).unwrap()).unwrap();
+    assert!(plan["stages"][0]["tokens_per_pass"].as_u64() >= first["tokens"].as_u64());
+    assert_eq!(losses(&run).len(), 8);
+    let recipe = fs::read_to_string(run.join("recipe.toml")).unwrap();
+    assert!(recipe.starts_with("# Resolved by pefomed"), "{recipe}");
+    assert!(recipe.contains("#   data split") && recipe.contains("max_questions_per_tree = 6"));
+    assert_eq!(fs::read_dir(run.join("tensorboard")).unwrap().count(), 1);
+
+    let out = pefomed(at, "predict run").ok();
+    assert_eq!(out.lines().count(), 3, "{out}");
+    for name in ["predictions-test", "predictions-test.blank", "predictions-test.shuffled"] {
+        let lines = fs::read_to_string(run.join(format!("{name}.jsonl"))).unwrap();
+        assert_eq!(lines.lines().count(), 9, "{name}");
+    }
+    let out = pefomed(at, "score run").ok();
+    assert!(out.contains("0 of its 3 images were also trained on"), "{out}");
+    for row in ["true image", "blank image", "majority, one answer", "true less blank"] {
+        assert!(out.contains(row), "{row} is missing:\n{out}");
+    }
+    let metrics = json(&run.join("metrics-test.json"));
+    assert_eq!(metrics["tasks"][0]["conditions"][0]["overall"]["n"], 9);
+    // Of 18 training answers "two halves" has 6; it answers 3 of 9 test questions.
+    let majority = &metrics["tasks"][0]["baselines"][0];
+    assert_eq!(majority["answers"]["(any)"], "2 halves");
+    assert_eq!(majority["overall"]["value"], 1.0 / 3.0);
+    let out = pefomed(at, "report run").ok();
+    assert_eq!(out.trim(), "run/report.html");
+    let html = fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(html.contains("Two halves") && html.contains("data:image/"));
+
+    // Files alone are scored as well, to the same numbers.
+    let files = "run/predictions-test.jsonl run/predictions-test.blank.jsonl";
+    let out = pefomed(at, &format!("score {files} --json")).ok();
+    let alone: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(alone["split"], "test");
+    let overall = |metrics: &Value| metrics["tasks"][0]["conditions"][1]["overall"].clone();
+    assert_eq!(overall(&alone), overall(&metrics));
+}
+
+#[test]
+fn a_run_is_not_overwritten() {
+    let folder = with_recipe(1);
+    let at = folder.path();
+    pefomed(at, "train recipe.toml --out run -q").ok();
+    let before = adapter_bytes(&at.join("run/adapter"));
+    insta::assert_snapshot!(pefomed(at, "train recipe.toml seed=6 --out run").fails(1), @"error: `run` already holds a run: pass --resume to go on with it, or choose another folder");
+    // Resuming a complete run changes nothing, resuming it as another run is refused.
+    pefomed(at, "train recipe.toml --out run --resume -q").ok();
+    assert_eq!(adapter_bytes(&at.join("run/adapter")), before);
+    let error = pefomed(at, "train recipe.toml seed=6 --out run --resume -q").fails(1);
+    assert!(error.contains("belongs to a run with another recipe"), "{error}");
+}
+
+#[test]
+fn stages_are_predicted_on_their_own() {
+    let folder = with_recipe(2);
+    let at = folder.path();
+    pefomed(at, "train recipe.toml --out run -q").ok();
+    pefomed(at, "predict run --condition true -q").ok();
+    pefomed(at, "predict run --condition true --stage alignment -q").ok();
+    pefomed(at, "predict run --condition true --stage none --out none.jsonl -q").ok();
+    pefomed(at, "predict run --condition true --stage vqa --out vqa-stage.jsonl -q").ok();
+    let read = |path: &str| fs::read_to_string(at.join(path)).unwrap();
+    assert_eq!(read("run/predictions-test.jsonl"), read("vqa-stage.jsonl"));
+    assert_eq!(read("run/stages/alignment/predictions-test.jsonl").lines().count(), 9);
+    assert_eq!(read("none.jsonl").lines().count(), 9);
+    let error = pefomed(at, "predict run --stage aligment").fails(2);
+    assert!(error.contains("it has alignment, vqa, and `none`"), "{error}");
+    let error = pefomed(at, "predict run --data vqq").fails(2);
+    assert!(error.contains("did you mean `vqa`?"), "{error}");
+    let error = pefomed(at, "predict run --condition all --out x.jsonl").fails(2);
+    assert!(error.contains("add --condition true"), "{error}");
+    let error = pefomed(at, "score run --split val").fails(1);
+    assert!(error.contains("no example in the split `val`"), "{error}");
+}
+
+#[test]
+fn threads_and_rows_change_no_bit() {
+    let folder = with_recipe(6);
+    let at = folder.path();
+    pefomed(at, "train recipe.toml --out one --threads 1 -q").ok();
+    pefomed(at, "train recipe.toml --out two --threads 2 -q").ok();
+    assert_eq!(adapter_bytes(&at.join("one/adapter")), adapter_bytes(&at.join("two/adapter")));
+    assert_eq!(losses(&at.join("one")), losses(&at.join("two")));
+
+    pefomed(at, "predict one --threads 1 -q").ok();
+    pefomed(at, "predict two --threads 2 -q").ok();
+    let recipe = at.join("two/recipe.toml");
+    for rows in [1, 4] {
+        pefomed(at, "predict one --threads 1 -q").ok();
+        let text = fs::read_to_string(&recipe).unwrap();
+        let start = text.find("\nrows = ").unwrap();
+        let end = start + 1 + text[start + 1..].find('\n').unwrap();
+        let changed = format!("{}\nrows = {rows}{}", &text[..start], &text[end..]);
+        fs::write(&recipe, changed).unwrap();
+        for condition in ["", ".blank", ".shuffled"] {
+            let name = format!("predictions-test{condition}.jsonl");
+            let read = |run: &str| fs::read_to_string(at.join(run).join(&name)).unwrap();
+            assert_eq!(read("one"), read("two"), "{name} before rows = {rows}");
+        }
+        pefomed(at, "predict two --threads 2 -q").ok();
+    }
+}
+
+/// Waits until a run's log holds so many steps.
+fn wait_for_steps(run: &Path, steps: usize, child: &mut Child) {
+    let begin = Instant::now();
+    loop {
+        let log = fs::read_to_string(run.join("events.jsonl")).unwrap_or_default();
+        if log.matches("\"event\":\"step\"").count() >= steps {
+            return;
+        }
+        assert!(child.try_wait().unwrap().is_none(), "the run ended before it could be stopped");
+        assert!(begin.elapsed() < Duration::from_secs(120), "no progress");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn start(at: &Path, line: &str) -> Child {
+    command(at, line).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+#[test]
+fn a_killed_run_ends_as_if_it_had_not_been() {
+    let folder = with_recipe(60);
+    let at = folder.path();
+    pefomed(at, "train recipe.toml --out whole -q").ok();
+    let run = at.join("killed");
+    // Once inside each stage, away from a checkpoint, with no warning.
+    for steps in [8, 73] {
+        let mut child = start(at, "train recipe.toml --out killed --resume -q");
+        wait_for_steps(&run, steps, &mut child);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!run.join("adapter").exists(), "the run was over before it was killed");
+    }
+    pefomed(at, "train recipe.toml --out killed --resume -q").ok();
+    assert_eq!(adapter_bytes(&run.join("adapter")), adapter_bytes(&at.join("whole/adapter")));
+    assert_eq!(losses(&run), losses(&at.join("whole")));
+    assert_eq!(losses(&run).len(), 120);
+}
+
+#[cfg(unix)]
+#[test]
+fn sigterm_saves_a_checkpoint_and_says_how_to_go_on() {
+    let folder = with_recipe(60);
+    let at = folder.path();
+    let run = at.join("run");
+    let mut child = start(at, "train recipe.toml seed=9 --out run");
+    wait_for_steps(&run, 5, &mut child);
+    Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    let done = child.wait_with_output().unwrap();
+    let err = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(1), "{err}");
+    assert!(err.contains("error: stopped at step "), "{err}");
+    assert!(err.contains("to go on: pefomed train recipe.toml seed=9 --out run --resume"), "{err}");
+    let taken = losses(&run).len();
+    let saved = run.join(format!("checkpoints/step-{taken:06}"));
+    assert!(saved.join("position.json").is_file(), "{taken} steps, but no checkpoint");
+    pefomed(at, "train recipe.toml seed=9 --out run --resume -q").ok();
+    pefomed(at, "train recipe.toml seed=9 --out whole -q").ok();
+    assert_eq!(adapter_bytes(&run.join("adapter")), adapter_bytes(&at.join("whole/adapter")));
+}
+
+#[test]
+fn images_that_cannot_be_read_are_named() {
+    let folder = with_recipe(1);
+    let at = folder.path();
+    fs::write(at.join("images/p2.png"), b"not a picture").unwrap();
+    let error = pefomed(at, "train recipe.toml --out run -q").fails(1);
+    let error = without_folder(&error, at);
+    assert!(error.contains("DIR/images/p2.png` is neither PNG nor JPEG"), "{error}");
+    fs::remove_file(at.join("images/p2.png")).unwrap();
+    let error = pefomed(at, "train recipe.toml --out run -q").fails(1);
+    assert!(error.contains("p2.png") && error.contains("No such file"), "{error}");
+    // Nothing stands in the way of a second try.
+    write_recipe(at, 1);
+    fs::copy(at.join("images/p1.png"), at.join("images/p2.png")).unwrap();
+    pefomed(at, "train recipe.toml --out run -q").ok();
+}
