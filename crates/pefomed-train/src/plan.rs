@@ -24,7 +24,7 @@ use crate::questions::{Asking, ImageTable, Questions, read_split};
 use crate::recipe::{Recipe, Stage};
 use crate::sampler::Sampler;
 
-use memory::{MicroBatch, Memory};
+use memory::{Memory, MicroBatch};
 
 /// Sizes of the parts of a recipe, from their configurations alone.
 #[derive(Clone, Debug)]
@@ -194,7 +194,14 @@ impl Plan {
             largest_text += held * size_of::<pefomed_data::Item>();
             // As the training loop draws it.
             let seed = recipe.seed.wrapping_add(1000 * (index as u64 + 1));
-            stages.push(stage_plan(&sizes, stage, &questions, seed, threads, recipe.adapter.dropout));
+            stages.push(stage_plan(
+                &sizes,
+                stage,
+                &questions,
+                seed,
+                threads,
+                recipe.adapter.dropout,
+            ));
         }
         let trains = |which: fn(&Stage) -> bool| recipe.stages.iter().any(which);
         let part = |part, count, trained: bool| PartParameters {

@@ -1,6 +1,7 @@
 //! `run.json`: the facts about a run that a reader of its results asks for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use pefomed_data::{DataError, Example, files};
@@ -128,7 +129,7 @@ impl RunInfo {
             self.version
         );
         for (what, digest) in &self.digests {
-            text.push_str(&format!("#   {what:<16} sha256 {digest}\n"));
+            let _ = writeln!(text, "#   {what:<16} sha256 {digest}");
         }
         text.push('\n');
         text.push_str(&recipe.to_toml()?);

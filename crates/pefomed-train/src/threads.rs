@@ -1,13 +1,16 @@
 //! Jobs on all cores, with results in the order of the jobs.
 //!
-//! The jobs run on threads of their own and not in the pool that the tensor framework's products
-//! use: a job holds the framework's autodiff lock while it waits for a product, and a pool would
-//! give the waiting thread another job, which wants the same lock and never gets it.
+//! Each worker is a pool of one thread, and the tensor framework's products run inside it. A common
+//! pool would not do: a job holds the framework's autodiff lock while it waits for a product, and
+//! the pool would give the waiting thread another job, which wants the same lock and never gets it.
+//! Nor would products gain from being split while every core has a job of its own.
 
 use std::sync::Mutex;
 use std::thread;
 
-/// Runs `work` for every job on as many threads as the product pool has. The first error, in the
+use rayon::ThreadPoolBuilder;
+
+/// Runs `work` for every job on as many threads as the common pool has. The first error, in the
 /// order of the jobs, is returned.
 pub(crate) fn in_order<J, R, E, F>(jobs: Vec<J>, work: F) -> Result<Vec<R>, E>
 where
@@ -37,7 +40,12 @@ where
         done
     };
     let mut results: Vec<(usize, Result<R, E>)> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+        let alone = || match ThreadPoolBuilder::new().num_threads(1).build() {
+            Ok(pool) => pool.install(run),
+            // No thread to be had for a pool: the common one then computes the products.
+            Err(_) => run(),
+        };
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(alone)).collect();
         let mut results = Vec::with_capacity(count);
         for worker in workers {
             match worker.join() {

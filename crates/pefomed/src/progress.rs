@@ -247,10 +247,7 @@ mod tests {
     fn the_first_mean_is_the_first_value() {
         let mut pace = Pace::default();
         pace.add(2.0, 0.5, 1000, 8);
-        assert_eq!(
-            pace.text(100),
-            "loss 2.0000  16.0 questions/s  2,000 tokens/s  ETA 50 s"
-        );
+        assert_eq!(pace.text(100), "loss 2.0000  16.0 questions/s  2,000 tokens/s  ETA 50 s");
         // 0.05·2·0.95 + 0.05·4, over a weight of 0.0975.
         pace.add(4.0, 0.5, 1000, 8);
         assert!(pace.text(0).starts_with("loss 3.0256"), "{}", pace.text(0));

@@ -1,8 +1,8 @@
 //! Ctrl-C and SIGTERM: a training saves a checkpoint and leaves; everything else leaves at once.
 
 use std::process;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 

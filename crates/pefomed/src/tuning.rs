@@ -70,11 +70,8 @@ pub(crate) fn tune(
 ) -> anyhow::Result<(TunedDecoder, RunInfo)> {
     let recipe = &training.recipe;
     let mut model = training.parts.untuned(recipe)?;
-    let from = if resume {
-        checkpoint::restore(run, &training.identity()?, &mut model)?
-    } else {
-        None
-    };
+    let from =
+        if resume { checkpoint::restore(run, &training.identity()?, &mut model)? } else { None };
     let mut info = describe(context, training, &mut model, run)?;
     info.encoding_seconds = Some(encoding_seconds);
     info.write_recipe(recipe, run)?;
@@ -82,9 +79,8 @@ pub(crate) fn tune(
 
     let position = from.as_ref().map(|(position, _)| position.clone());
     let mut observers = observers(context, recipe, run, position.as_ref())?;
-    let trained = signals::with_stop_flag(|stop| {
-        training.run(model, from, run, &mut observers, stop)
-    })??;
+    let trained =
+        signals::with_stop_flag(|stop| training.run(model, from, run, &mut observers, stop))??;
     info.seconds = Some(step_seconds(run)?);
     info.peak_memory_bytes = peak_memory_bytes();
     info.write(run)?;
@@ -100,8 +96,7 @@ pub(crate) fn describe(
 ) -> anyhow::Result<RunInfo> {
     let recipe = &training.recipe;
     let device = context.device.name();
-    let mut info =
-        RunInfo::new(recipe, &training.parts, model, &training.data_digest, device);
+    let mut info = RunInfo::new(recipe, &training.parts, model, &training.data_digest, device);
     info.add_images(run, training.stages.iter().flat_map(|questions| &questions.examples));
     if let Some(evaluation) = &recipe.evaluation {
         let examples =

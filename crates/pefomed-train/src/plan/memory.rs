@@ -20,9 +20,15 @@
 //! of a chunk, or a layer's own.
 //!
 //! As many micro-batches are in flight as there are threads.
+//!
+//! Held against the peak that the system reports for SmolLM2-135M with DINOv2-small (one and two
+//! threads, with and without dropout, adapter and shared images), the sum was between 0.96 and 1.20
+//! times what was measured; the highest where two micro-batches did not come to their peaks at one
+//! time. For models of a few megabytes the allocator's own reserves, which are not counted, weigh
+//! as much as the model.
 
-use pefomed_data::tree::Item;
 use pefomed_data::MessageTree;
+use pefomed_data::tree::Item;
 use serde::Serialize;
 
 use super::{Sizes, StagePlan};

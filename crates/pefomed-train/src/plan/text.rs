@@ -34,7 +34,8 @@ impl Plan {
                 ratio(stage.tokens_per_pass_unshared, stage.tokens_per_pass),
             );
             let answers = thousands(stage.answer_tokens_per_pass);
-            let _ = writeln!(out, "  answer tokens     {answers:>14} a pass; the loss is their mean");
+            let _ =
+                writeln!(out, "  answer tokens     {answers:>14} a pass; the loss is their mean");
             let _ = writeln!(out, "  trainable         {:>14}", thousands(stage.trainable));
             let _ = writeln!(out, "  FLOP a step       {:>14}", powers(stage.flop_per_step));
         }

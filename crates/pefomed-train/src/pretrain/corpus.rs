@@ -1,11 +1,13 @@
 //! Text that the tiny decoder learns language from.
 //!
-//! Documents are of three kinds. A *grid* lists what stands in each field of a table, row by row
+//! Documents are of five kinds. A *grid* lists what stands in each field of a table, row by row
 //! and left and right within a row, and asks about it in words: reading what stands earlier in the
 //! sequence and answering from it is what a base must be able to do before visual tokens can take
-//! the place of words. A *description* says in a sentence what a grid holds. A *sentence* is plain
-//! radiological English. The things on a grid are put there at random: no anatomy, no modality, and
-//! no question of the demo's.
+//! the place of words. A *description* says in a sentence what a grid holds. A *card* holds random
+//! values under random headings and asks for some of them. An *echo* asks for a word to be repeated,
+//! so that every word of the field has been written at the beginning of an answer. *Sentences* are
+//! plain radiological English. What stands on grids and cards is random: no anatomy, no fact of any
+//! image, and no question of the demo's.
 
 use pefomed_data::prompt::Template;
 use rand_chacha::ChaCha8Rng;
@@ -36,6 +38,20 @@ const THINGS: [&str; 22] = [
     "hydrocephalus", "lesion", "cyst", "stone", "ascites", "pacemaker", "line", "shunt", "clip",
     "drain", "tube", "fracture", "tumor", "catheter", "implant",
 ];
+
+/// Words and short phrases that answers in this field begin with.
+const WORDS: [&str; 60] = [
+    "yes", "no", "normal", "abnormal", "nothing", "left", "right", "upper", "middle", "lower",
+    "front", "back", "small", "large", "none", "one", "two", "three", "four", "0", "1", "2", "3",
+    "4", "chest", "head", "abdomen", "brain", "belly", "lung", "liver", "kidney", "heart", "spine",
+    "x-ray", "ct", "mr", "radiograph", "computed tomography", "magnetic resonance", "a", "an",
+    "the", "this", "there", "axial", "frontal", "liver lesion", "feeding tube", "clip", "scan",
+    "slice", "image", "nodules", "masses", "lesions", "both", "bright", "dark", "wide",
+];
+
+/// Headings of a card.
+const HEADINGS: [&str; 10] =
+    ["part", "picture", "place", "extent", "amount", "state", "colour", "mark", "kind", "sign"];
 
 const SIZES: [&str; 2] = ["small", "large"];
 const LEVELS: [&str; 3] = ["upper", "middle", "lower"];
@@ -78,11 +94,66 @@ impl Corpus {
 
     /// The next document.
     pub(super) fn document(&mut self) -> Document {
-        match self.below(10) {
-            0..=5 => self.questions(),
-            6..=7 => self.description(),
+        match self.below(20) {
+            0..=7 => self.questions(),
+            8..=10 => self.description(),
+            11..=14 => self.card(),
+            15..=16 => self.echo(),
             _ => Document { root: String::new(), branches: vec![(String::new(), self.sentences())] },
         }
+    }
+
+    /// Any word that an answer may begin with.
+    fn word(&mut self) -> &'static str {
+        match self.below(4) {
+            0 => self.pick(&THINGS),
+            1 => self.pick(&FILLERS),
+            _ => self.pick(&WORDS),
+        }
+    }
+
+    /// Headings with values, and questions for the value under a heading or the other way round.
+    fn card(&mut self) -> Document {
+        let mut root = format!("{}<Img>", turns().0);
+        let mut entries: Vec<(&str, &str)> = Vec::new();
+        for _ in 0..3 + self.below(4) {
+            let (heading, value) = (self.pick(&HEADINGS), self.word());
+            if entries.iter().all(|(h, v)| *h != heading && *v != value) {
+                root.push_str(&format!(" {heading} {value}"));
+                entries.push((heading, value));
+            }
+        }
+        root.push_str("</Img> [vqa]");
+        let count = 3 + self.below(3);
+        let branches = (0..count).map(|_| {
+            let (heading, value) = self.pick(&entries);
+            let (question, answer) = match self.below(4) {
+                0 => (format!("what has {value}?"), heading.to_owned()),
+                1 => {
+                    let said = if self.below(2) == 0 { value } else { self.word() };
+                    let truth = if said == value { "yes" } else { "no" };
+                    (format!("is the {heading} {said}?"), truth.to_owned())
+                }
+                2 => (format!("which {heading} is it?"), value.to_owned()),
+                _ => (format!("what is the {heading}?"), value.to_owned()),
+            };
+            (format!(" {question}{}", turns().1), answer)
+        });
+        Document { branches: branches.collect(), root }
+    }
+
+    /// Words to be repeated.
+    fn echo(&mut self) -> Document {
+        let root = format!("{}<Img></Img> [vqa]", turns().0);
+        let branches = (0..6).map(|_| {
+            let text = match self.below(3) {
+                0 => format!("{} {}", self.word(), self.word()),
+                _ => self.word().to_owned(),
+            };
+            let ask = self.pick(&["say", "repeat", "write"]);
+            (format!(" {ask} {text}{}", turns().1), text)
+        });
+        Document { branches: branches.collect(), root }
     }
 
     /// Things on a grid: none to four, at most three of a kind.
@@ -258,7 +329,7 @@ mod tests {
         for _ in 0..2000 {
             let document = corpus.document();
             for (question, answer) in &document.branches {
-                let Some((_, thing)) = question.split_once("number of ") else { continue };
+                let Some((_, thing)) = question.split_once(" number of ") else { continue };
                 let thing = thing.trim_end_matches(" [/INST]");
                 let found = document.root.split(' ').filter(|word| {
                     word.trim_end_matches("</Img>") == thing

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use clap::Args;
+use clap::{Args, value_parser};
 use pefomed_data::split::split_digest;
 use pefomed_data::{DataError, ImageCondition, Split, Task, files, phantom};
 use pefomed_eval::{Metrics, ScoreOptions, write_report};
@@ -31,8 +31,6 @@ use crate::table::{row, table};
 use crate::{metrics_table, scoring, tuning};
 
 const RECIPE: &str = include_str!("../../../../recipes/demo.toml");
-/// Pictures to learn from, and to be asked about.
-const IMAGES: (usize, usize) = (480, 120);
 /// Marks a folder as a demo's, which another demo may replace.
 const MARK: &str = ".pefomed-demo";
 
@@ -44,7 +42,7 @@ writes a report with the ablation. Takes about three minutes on two cores.
 
 Examples:
   pefomed demo
-  pefomed demo --out /tmp/demo --seed 2")]
+  pefomed demo --out demos/2 --seed 2")]
 pub(crate) struct Arguments {
     /// The folder for everything the demo makes.
     #[arg(long, value_name = "DIR", default_value = "runs/demo")]
@@ -52,6 +50,12 @@ pub(crate) struct Arguments {
     /// Decides the pictures and the training.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// Pictures to learn from.
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = value_parser!(u32).range(1..))]
+    train_images: u32,
+    /// Pictures to be asked about.
+    #[arg(long, value_name = "N", default_value_t = 120, value_parser = value_parser!(u32).range(1..))]
+    test_images: u32,
     /// Replace an earlier demo in the folder.
     #[arg(long)]
     force: bool,
@@ -82,7 +86,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
     make_room(out, arguments.force)?;
     let run = RunFolder::new(out);
 
-    let (train, test) = IMAGES;
+    let (train, test) = (arguments.train_images as usize, arguments.test_images as usize);
     context
         .progress
         .note(&format!("drawing {train} phantoms to learn from and {test} to ask about"));

@@ -15,13 +15,15 @@ use crate::{metrics_table, scoring, tuning};
 
 /// Score predictions: a run folder, or files that anything may have written.
 #[derive(Args, Debug)]
-#[command(after_help = "A run folder is scored with what its recipe knows: the majority answers of \
+#[command(
+    after_help = "A run folder is scored with what its recipe knows: the majority answers of \
 its training split as a baseline, and how many test images were trained on. Its scores are also \
 written to metrics-<split>.json.
 
 Examples:
   pefomed score runs/vqa-rad
-  pefomed score predictions-test.jsonl predictions-test.blank.jsonl --out metrics.json")]
+  pefomed score predictions-test.jsonl predictions-test.blank.jsonl --out metrics.json"
+)]
 pub(crate) struct Arguments {
     /// A run folder, or prediction files.
     #[arg(required = true, value_name = "RUN|FILE")]

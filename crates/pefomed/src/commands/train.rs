@@ -50,15 +50,14 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
 
     let adapter = run.adapter();
     let trained: usize = info.trainable_parameters.values().sum();
-    let mut text = format!("{}", adapter.display());
-    text.push_str(&format!("\n{} trained parameters", thousands(trained)));
-    if let Some(seconds) = info.seconds {
-        text.push_str(&format!(", {} of training", clock(seconds)));
-    }
-    if let Some(peak) = info.peak_memory_bytes {
-        text.push_str(&format!(", {} of memory at most", bytes(peak as usize)));
-    }
-    context.output.result(&text, &json!({ "run": run.root(), "adapter": adapter, "info": info }))?;
+    let mut facts = vec![format!("{} trained parameters", thousands(trained))];
+    facts.extend(info.seconds.map(|seconds| format!("{} of training", clock(seconds))));
+    let peak = info.peak_memory_bytes.map(|peak| bytes(peak as usize));
+    facts.extend(peak.map(|peak| format!("{peak} of memory at most")));
+    let text = format!("{}\n{}", adapter.display(), facts.join(", "));
+    context
+        .output
+        .result(&text, &json!({ "run": run.root(), "adapter": adapter, "info": info }))?;
     Ok(ExitCode::SUCCESS)
 }
 

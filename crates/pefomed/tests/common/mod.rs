@@ -63,7 +63,7 @@ pub(crate) fn with_data() -> TempDir {
         picture.save(images.join(format!("p{index}.png"))).unwrap();
         let split = if index < 6 { "train" } else { "test" };
         let (side, is_left) = if index % 2 == 0 { ("left", "yes") } else { ("top", "no") };
-        let mut line = |text: &mut String, id: &str, task: &str, question: &str, answer: &str| {
+        let line = |text: &mut String, id: &str, task: &str, question: &str, answer: &str| {
             let line = serde_json::json!({
                 "id": format!("{index}-{id}"), "image": format!("p{index}.png"), "task": task,
                 "question": question, "answer": answer, "split": split,
