@@ -50,7 +50,7 @@ pub fn interval(options: &BootstrapOptions) -> String {
          (images, or patients where the data set names them) with replacement, seed {}. Where all \
          items are right or all are wrong the interval has no width, which does not mean certainty.",
         crate::number::trimmed(options.level * 100.0, 2),
-        crate::number::thousands(options.resamples as u64),
+        pefomed_data::readable::thousands(options.resamples as u64),
         options.seed,
     )
 }

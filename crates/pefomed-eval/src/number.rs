@@ -2,19 +2,6 @@
 
 use crate::bootstrap::Estimate;
 
-/// Digits in groups of three: `56,627,200`.
-pub(crate) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 /// A fixed number of decimals without trailing zeros; never "-0".
 pub(crate) fn trimmed(number: f64, decimals: usize) -> String {
     let text = format!("{number:.decimals$}");
@@ -72,8 +59,6 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!(thousands(56_627_200), "56,627,200");
-        assert_eq!(thousands(999), "999");
         assert_eq!(trimmed(95.0, 2), "95");
         assert_eq!(trimmed(100.0, 0), "100");
         assert_eq!(trimmed(-0.001, 2), "0");

@@ -1,5 +1,6 @@
 //! Metrics and comparisons as tables for a terminal.
 
+use pefomed_data::readable::thousands;
 use std::fmt::Write as _;
 
 use pefomed_data::ImageCondition;
@@ -52,8 +53,8 @@ impl Metrics {
         let mut out = format!(
             "split {} · {} lines · {} images",
             clean(&self.split),
-            number::thousands(self.rows as u64),
-            number::thousands(self.images as u64)
+            thousands(self.rows as u64),
+            thousands(self.images as u64)
         );
         if let Some(digest) = &self.split_digest {
             let _ = write!(out, " · digest {}", clean(digest).chars().take(12).collect::<String>());
@@ -165,7 +166,7 @@ impl TaskMetrics {
 
 fn score_cells(scores: &Scores) -> Vec<String> {
     vec![
-        number::thousands(scores.n as u64),
+        thousands(scores.n as u64),
         number::with_interval(&scores.exact_match),
         number::with_interval(&scores.token_f1),
         number::with_interval(&scores.token_recall),
@@ -183,8 +184,8 @@ impl Comparison {
                 out,
                 "{} · {} items of {} groups · {} image",
                 task.task,
-                number::thousands(task.n as u64),
-                number::thousands(task.groups as u64),
+                thousands(task.n as u64),
+                thousands(task.groups as u64),
                 self.condition.name()
             );
             let mut table = Table::new(&["", &a, &b, "difference", "p"]);
@@ -220,7 +221,7 @@ impl Comparison {
         let _ = writeln!(
             out,
             "p: two-sided, {} random swaps within groups. {}",
-            number::thousands(self.permutations as u64),
+            thousands(self.permutations as u64),
             definitions::interval(&self.bootstrap)
         );
         out

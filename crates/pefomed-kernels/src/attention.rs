@@ -146,12 +146,10 @@ pub fn decode_attention(
         f64::NEG_INFINITY,
     );
     // [K, B·G, D]: one product over the shared root for all rows.
-    let by_head = |x: Tensor<4>, width: usize| {
-        x.swap_dims(0, 1).reshape([key_heads, rows * group, width])
-    };
-    let by_row = |x: Tensor<3>, width: usize| {
-        x.reshape([key_heads, rows, group, width]).swap_dims(0, 1)
-    };
+    let by_head =
+        |x: Tensor<4>, width: usize| x.swap_dims(0, 1).reshape([key_heads, rows * group, width]);
+    let by_row =
+        |x: Tensor<3>, width: usize| x.reshape([key_heads, rows, group, width]).swap_dims(0, 1);
     if root == 0 {
         let mixed = softmax(own_scores, 3).matmul(own_v.swap_dims(1, 2));
         return mixed.reshape([rows, heads * head_dim]);
@@ -192,10 +190,12 @@ mod tests {
         };
         // Root of 3, branches of 2 and 3 positions.
         let tree = TreeRanges { root: 0..3, branches: vec![3..5, 5..8] };
-        let (q, k, v) = (tensor(8, heads, 0.1), tensor(8, key_heads, 0.5), tensor(8, key_heads, 0.9));
+        let (q, k, v) =
+            (tensor(8, heads, 0.1), tensor(8, key_heads, 0.5), tensor(8, key_heads, 0.9));
         let whole = TreeAttention::new(&[tree], &device).forward(q.clone(), k.clone(), v.clone());
 
-        let rows = |x: &Tensor<3>, range: Range<usize>| x.clone().narrow(0, range.start, range.len());
+        let rows =
+            |x: &Tensor<3>, range: Range<usize>| x.clone().narrow(0, range.start, range.len());
         // The first row has two positions of its own and room for a third.
         let own = |x: &Tensor<3>| {
             let room = rows(x, 0..1);
@@ -204,7 +204,8 @@ mod tests {
         };
         let unfilled = Tensor::from_data([[false, false, true], [false, false, false]], &device);
         let last = Tensor::cat(vec![rows(&q, 4..5), rows(&q, 7..8)], 0);
-        let step = decode_attention(last, rows(&k, 0..3), rows(&v, 0..3), own(&k), own(&v), unfilled);
+        let step =
+            decode_attention(last, rows(&k, 0..3), rows(&v, 0..3), own(&k), own(&v), unfilled);
         let expected = Tensor::cat(vec![whole.clone().narrow(0, 4, 1), whole.narrow(0, 7, 1)], 0);
         let difference: f32 = (step - expected).abs().max().into_scalar();
         assert!(difference < 1e-6, "{difference}");

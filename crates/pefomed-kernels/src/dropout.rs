@@ -49,7 +49,8 @@ impl Dropout {
         let kept = (1.0 / (1.0 - self.probability)) as f32;
         let mut mask = Vec::with_capacity(self.positions.len() * channels);
         for key in &self.positions {
-            let mut state = mix(self.seed ^ mix(site ^ mix(key.owner ^ mix(u64::from(key.position)))));
+            let mut state =
+                mix(self.seed ^ mix(site ^ mix(key.owner ^ mix(u64::from(key.position)))));
             // Two 32-bit draws from each hash.
             for pair in 0..channels.div_ceil(2) {
                 state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);

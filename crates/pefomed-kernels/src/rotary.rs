@@ -17,7 +17,13 @@ pub struct Rotary {
 
 impl Rotary {
     /// Tables for `positions` and heads of `head_dim`, with angles `position · base^(−2i/D)`.
-    pub fn new(positions: &[u32], head_dim: usize, base: f64, device: &Device, dtype: DType) -> Self {
+    pub fn new(
+        positions: &[u32],
+        head_dim: usize,
+        base: f64,
+        device: &Device,
+        dtype: DType,
+    ) -> Self {
         let half = head_dim / 2;
         // Frequencies in float32, as the reference implementation computes them, unless the whole
         // computation is in float64.

@@ -129,11 +129,7 @@ pub fn vision_config(files: &ModelFiles) -> Result<Dinov2Config, ModelError> {
 ///
 /// # Errors
 /// Whatever is wrong with its files, with the name of the file, key or tensor.
-pub fn load_vision(
-    files: &ModelFiles,
-    size: u32,
-    place: &Placement,
-) -> Result<Vision, ModelError> {
+pub fn load_vision(files: &ModelFiles, size: u32, place: &Placement) -> Result<Vision, ModelError> {
     let config = vision_config(files)?;
     let source = files.tensors()?;
     let mut loader = Loader::new(source.as_ref());

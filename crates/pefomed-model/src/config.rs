@@ -156,9 +156,8 @@ impl LlamaConfig {
     }
 
     pub(crate) fn check(&self, origin: &str) -> Result<(), ModelError> {
-        let refuse = |what: String| {
-            Err(ModelError::Unsupported { origin: origin.to_owned(), what })
-        };
+        let refuse =
+            |what: String| Err(ModelError::Unsupported { origin: origin.to_owned(), what });
         if self.model_type != "llama" {
             return refuse(format!("model type `{}`; `llama` is supported", self.model_type));
         }
@@ -269,9 +268,8 @@ impl Dinov2Config {
     }
 
     pub(crate) fn check(&self, origin: &str) -> Result<(), ModelError> {
-        let refuse = |what: String| {
-            Err(ModelError::Unsupported { origin: origin.to_owned(), what })
-        };
+        let refuse =
+            |what: String| Err(ModelError::Unsupported { origin: origin.to_owned(), what });
         if self.model_type != "dinov2" {
             return refuse(format!("model type `{}`; `dinov2` is supported", self.model_type));
         }
@@ -279,7 +277,9 @@ impl Dinov2Config {
             return refuse(format!("activation `{}`; `gelu` is supported", self.hidden_act));
         }
         if self.use_swiglu_ffn || !self.qkv_bias || self.num_channels != 3 {
-            return refuse("a gated feed-forward network, no biases, or other than 3 channels".into());
+            return refuse(
+                "a gated feed-forward network, no biases, or other than 3 channels".into(),
+            );
         }
         let heads = self.num_attention_heads;
         if heads == 0 || !self.hidden_size.is_multiple_of(heads) || self.patch_size == 0 {

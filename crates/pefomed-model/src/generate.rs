@@ -204,7 +204,8 @@ impl TreeCache {
                 if length == longest {
                     return row;
                 }
-                let missing = Tensor::zeros([longest - length, heads, dim], (&x.device(), x.dtype()));
+                let missing =
+                    Tensor::zeros([longest - length, heads, dim], (&x.device(), x.dtype()));
                 Tensor::cat(vec![row, missing], 0)
             });
             Tensor::stack::<4>(rows.collect(), 0)

@@ -137,7 +137,8 @@ impl TunedDecoder {
         } else {
             Tensor::cat(vec![self.decoder.embed(&tokens), visual], 0)
         };
-        let index = |&(is_visual, row): &(bool, usize)| (row + usize::from(is_visual) * offset) as i64;
+        let index =
+            |&(is_visual, row): &(bool, usize)| (row + usize::from(is_visual) * offset) as i64;
         let ids: Vec<i64> = rows.iter().map(index).collect();
         let data = TensorData::new(ids, [batch.len()]);
         Ok(table.select(0, Tensor::<1, Int>::from_data(data, &self.decoder.place().device)))
@@ -160,9 +161,9 @@ impl TunedDecoder {
             return Err(ModelError::NoTargets);
         }
         let embedded = self.embed(batch, features)?;
-        let dropout = dropout.filter(|(probability, _)| *probability > 0.0).map(
-            |(probability, seed)| Dropout::new(probability, seed, position_keys(batch)),
-        );
+        let dropout = dropout
+            .filter(|(probability, _)| *probability > 0.0)
+            .map(|(probability, seed)| Dropout::new(probability, seed, position_keys(batch)));
         let layout = self.decoder.batch(batch, dropout);
         let hidden = self.decoder.forward(embedded, &layout, Some(&self.adapter), None);
         let positions: Vec<usize> = batch.targets.iter().map(|target| target.position).collect();
@@ -183,8 +184,7 @@ impl TunedDecoder {
         let embedded = self.embed(batch, features)?;
         let layout = self.decoder.batch(batch, None);
         let mut cache = KvCache::default();
-        let hidden =
-            self.decoder.forward(embedded, &layout, Some(&self.adapter), Some(&mut cache));
+        let hidden = self.decoder.forward(embedded, &layout, Some(&self.adapter), Some(&mut cache));
         Ok((hidden, cache))
     }
 

@@ -52,7 +52,8 @@ mod tests {
         let values = Normal::new(3).draw(100_001, 0.5);
         assert_eq!(values.len(), 100_001);
         let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / values.len() as f64;
-        let square = values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / values.len() as f64;
+        let square =
+            values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / values.len() as f64;
         assert!(mean.abs() < 0.005, "{mean}");
         assert!((square.sqrt() - 0.5).abs() < 0.005, "{square}");
         assert_eq!(values, Normal::new(3).draw(100_001, 0.5));

@@ -131,8 +131,7 @@ pub fn restore(
     let (place, config) = (model.decoder.place().clone(), model.decoder.config().clone());
     model.adapter = pefomed_model::adapter::LoraAdapter::read_peft(&path, &config, &place)?;
     let [output, input] = model.projector.shape();
-    model.projector =
-        pefomed_model::projector::Projector::read(&path, input, output, &place)?;
+    model.projector = pefomed_model::projector::Projector::read(&path, input, output, &place)?;
     let file = SafetensorsFile::open(&path.join("optimizer.safetensors"))?;
     let mut loader = Loader::new(&file);
     let parameters = model.parameters();

@@ -16,7 +16,6 @@ pub mod plan;
 pub mod predict;
 pub mod pretrain;
 pub mod questions;
-pub mod readable;
 pub mod recipe;
 pub mod run_folder;
 pub mod run_info;
@@ -27,9 +26,9 @@ pub mod tensorboard;
 mod threads;
 pub mod train;
 
+pub use device::DeviceKind;
 pub use error::TrainError;
 pub use events::{Event, Observer};
 pub use recipe::Recipe;
-pub use device::DeviceKind;
 pub use run_folder::RunFolder;
 pub use run_info::RunInfo;

@@ -71,12 +71,7 @@ pub fn lora_config(adapter: &Adapter) -> Result<LoraConfig, TrainError> {
     let mut targets = sites.collect::<Result<Vec<_>, _>>()?;
     targets.sort();
     targets.dedup();
-    Ok(LoraConfig {
-        rank: adapter.rank,
-        alpha: adapter.alpha,
-        dropout: adapter.dropout,
-        targets,
-    })
+    Ok(LoraConfig { rank: adapter.rank, alpha: adapter.alpha, dropout: adapter.dropout, targets })
 }
 
 impl Parts {

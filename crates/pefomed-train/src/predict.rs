@@ -1,5 +1,6 @@
 //! Predictions of a tuned model over a split, with the true images or with control images.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pefomed_data::{Example, ImageCondition, MessageTree, Prediction};
@@ -157,7 +158,7 @@ impl Asked {
 /// Trees of questions of one group, at most `rows` questions each, packed into batches of at most
 /// `rows` questions.
 fn batches(groups: &[usize], rows: usize) -> Vec<Vec<Vec<usize>>> {
-    let mut by_group: std::collections::BTreeMap<usize, Vec<usize>> = Default::default();
+    let mut by_group: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (index, &group) in groups.iter().enumerate() {
         by_group.entry(group).or_default().push(index);
     }

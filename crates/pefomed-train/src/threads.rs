@@ -71,7 +71,8 @@ mod tests {
 
     #[test]
     fn the_first_error_is_returned() {
-        let failed = in_order((0..1000).collect(), |n: u64| if n % 7 == 6 { Err(n) } else { Ok(n) });
+        let failed =
+            in_order((0..1000).collect(), |n: u64| if n % 7 == 6 { Err(n) } else { Ok(n) });
         assert_eq!(failed, Err(6));
     }
 }

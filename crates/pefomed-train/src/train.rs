@@ -14,6 +14,7 @@ use pefomed_data::{MessageTree, PackedBatch, Split, files, split};
 use pefomed_model::multimodal::TunedDecoder;
 use pefomed_model::parameters::Trainable as _;
 
+use crate::TrainError;
 use crate::adamw::Moments;
 use crate::checkpoint::{self, Position};
 use crate::events::{Event, Observer};
@@ -24,7 +25,6 @@ use crate::recipe::{Recipe, Stage};
 use crate::run_folder::{RunFolder, peak_memory_bytes};
 use crate::sampler::Sampler;
 use crate::step::{self, Pass};
-use crate::TrainError;
 
 /// A recipe made ready: parts loaded, questions tokenized, images encoded.
 pub struct Training {
@@ -148,17 +148,13 @@ impl Training {
                 let seed = dropout_seed(self.recipe.seed, position.stage, index);
                 let pass = self.gradients(&model, &trees, stage, seed)?;
                 if !pass.loss.is_finite() {
-                    return Err(TrainError::Diverged { stage: stage.name.clone(), step: index + 1 });
+                    return Err(TrainError::Diverged {
+                        stage: stage.name.clone(),
+                        step: index + 1,
+                    });
                 }
                 let rate = schedule.at(index);
-                step::update(
-                    &mut model,
-                    &adamw,
-                    index + 1,
-                    rate,
-                    &pass.gradients,
-                    &mut moments,
-                );
+                step::update(&mut model, &adamw, index + 1, rate, &pass.gradients, &mut moments);
                 position.step = index + 1;
                 position.total += 1;
                 observer.event(&Event::Step {

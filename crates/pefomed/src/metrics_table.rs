@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use pefomed_data::Task;
+use pefomed_data::readable::thousands;
 use pefomed_eval::metrics::{Scores, TaskMetrics};
 use pefomed_eval::{Estimate, Metrics};
-use pefomed_train::readable::thousands;
 
 use crate::table::{row, table};
 

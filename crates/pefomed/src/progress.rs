@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use pefomed_train::readable::{clock, thousands};
+use pefomed_data::readable::{clock, thousands};
 use pefomed_train::{Event, Observer, TrainError};
 
 /// Time between two lines where there is no terminal.

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use pefomed_data::Split;
+use pefomed_data::readable::{bytes, thousands};
 use pefomed_model::multimodal::TunedDecoder;
 use pefomed_train::checkpoint::{self, Position};
 use pefomed_train::events::{self, JsonLines, Observers};
@@ -11,7 +12,6 @@ use pefomed_train::features::bytes_of;
 use pefomed_train::parts::Parts;
 use pefomed_train::plan::training_images;
 use pefomed_train::questions::read_split;
-use pefomed_train::readable::{bytes, thousands};
 use pefomed_train::run_folder::peak_memory_bytes;
 use pefomed_train::tensorboard::TensorBoard;
 use pefomed_train::train::Training;

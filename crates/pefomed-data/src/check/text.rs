@@ -3,6 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::{CheckReport, Problem, ProblemKind, RowRef, Severity};
+use crate::readable::thousands;
 use crate::split::Leakage;
 
 /// Problems of a kind, rows of a problem and values of a label that are shown; the rest is counted.
@@ -31,7 +32,7 @@ impl Display for CheckReport {
 impl CheckReport {
     fn head(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let tasks: Vec<String> =
-            self.tasks.iter().map(|(task, rows)| format!("{task} {}", number(*rows))).collect();
+            self.tasks.iter().map(|(task, rows)| format!("{task} {}", thousands(*rows))).collect();
         writeln!(
             f,
             "{} about {} in {} ({})",
@@ -49,9 +50,9 @@ impl CheckReport {
                 f,
                 "  {:<7}{:>10}{:>10}{:>10}",
                 split.to_string(),
-                number(counts.examples),
-                number(counts.groups),
-                number(counts.images)
+                thousands(counts.examples),
+                thousands(counts.groups),
+                thousands(counts.images)
             )?;
         }
         writeln!(f, "  digest {}", self.split_digest.get(..16).unwrap_or(&self.split_digest))
@@ -69,15 +70,15 @@ impl CheckReport {
             let mut parts: Vec<String> = values
                 .iter()
                 .take(SHOWN_VALUES)
-                .map(|(value, count)| format!("{} {}", shortened(value, 30), number(**count)))
+                .map(|(value, count)| format!("{} {}", shortened(value, 30), thousands(**count)))
                 .collect();
             if values.len() > SHOWN_VALUES {
                 let rest: usize = values[SHOWN_VALUES..].iter().map(|(_, count)| **count).sum();
                 let more = values.len() - SHOWN_VALUES;
-                parts.push(format!("{} more {}", number(more), number(rest)));
+                parts.push(format!("{} more {}", thousands(more), thousands(rest)));
             }
             if column.absent > 0 {
-                parts.push(format!("(none) {}", number(column.absent)));
+                parts.push(format!("(none) {}", thousands(column.absent)));
             }
             writeln!(f, "  {name:<width$}  {}", parts.join(" · "))?;
         }
@@ -95,7 +96,7 @@ impl CheckReport {
             .answers
             .most_frequent
             .iter()
-            .map(|(answer, count)| format!("{} {}", shortened(answer, 24), number(*count)))
+            .map(|(answer, count)| format!("{} {}", shortened(answer, 24), thousands(*count)))
             .collect();
         writeln!(f, "  {}", top.join(" · "))?;
         // Scores on closed questions depend on which rule drew the line.
@@ -103,7 +104,12 @@ impl CheckReport {
         let width = width.unwrap_or(0).max("answer_type".len());
         writeln!(f, "  {:<width$}{:>10}{:>10}", "answer_type", "yes/no", "other")?;
         for (label, rows) in &self.answers.by_label {
-            writeln!(f, "  {label:<width$}{:>10}{:>10}", number(rows.yes_no), number(rows.other))?;
+            writeln!(
+                f,
+                "  {label:<width$}{:>10}{:>10}",
+                thousands(rows.yes_no),
+                thousands(rows.other)
+            )?;
         }
         Ok(())
     }
@@ -115,9 +121,9 @@ impl CheckReport {
         }
         write!(f, "\nImages: ")?;
         if images.decoded > 0 {
-            write!(f, "{} decoded", number(images.decoded))?;
+            write!(f, "{} decoded", thousands(images.decoded))?;
         } else {
-            write!(f, "{} found", number(images.files - images.missing - images.unreadable))?;
+            write!(f, "{} found", thousands(images.files - images.missing - images.unreadable))?;
         }
         if let (Some(smallest), Some(largest)) = (images.smallest, images.largest) {
             write!(f, ", {}×{} to {}×{}", smallest.0, smallest.1, largest.0, largest.1)?;
@@ -131,7 +137,7 @@ impl CheckReport {
             (images.unreadable, "unreadable"),
         ] {
             if count > 0 {
-                write!(f, ", {} {word}", number(count))?;
+                write!(f, ", {} {word}", thousands(count))?;
             }
         }
         writeln!(f)
@@ -172,7 +178,7 @@ impl CheckReport {
                 writeln!(f, "  {}  [{}]", shortened(&problem.detail, 110), rows(&problem.rows))?;
             }
             if all.len() > SHOWN_PROBLEMS {
-                writeln!(f, "  … and {} more", number(all.len() - SHOWN_PROBLEMS))?;
+                writeln!(f, "  … and {} more", thousands(all.len() - SHOWN_PROBLEMS))?;
             }
         }
         writeln!(
@@ -228,13 +234,13 @@ fn leakage_line(f: &mut Formatter<'_>, leakage: &Leakage) -> fmt::Result {
         f,
         "  {} of {} {tested} images and {} of {} groups are in {trained} too; {} of {} {tested} \
          questions are about them, {} in the same words",
-        number(leakage.images_shared_with_train),
-        number(leakage.test_images),
-        number(leakage.shared_with_train),
-        number(leakage.test_groups),
-        number(leakage.test_questions_on_shared),
-        number(leakage.test_questions),
-        number(leakage.test_questions_repeated),
+        thousands(leakage.images_shared_with_train),
+        thousands(leakage.test_images),
+        thousands(leakage.shared_with_train),
+        thousands(leakage.test_groups),
+        thousands(leakage.test_questions_on_shared),
+        thousands(leakage.test_questions),
+        thousands(leakage.test_questions_repeated),
     )
 }
 
@@ -246,7 +252,7 @@ fn rows(rows: &[RowRef]) -> String {
             of_split.iter().take(SHOWN_ROWS).map(|row| row.row.to_string()).collect();
         let plural = if of_split.len() == 1 { "" } else { "s" };
         let more = match of_split.len().checked_sub(SHOWN_ROWS) {
-            Some(more @ 1..) => format!(" and {} more", number(more)),
+            Some(more @ 1..) => format!(" and {} more", thousands(more)),
             _ => String::new(),
         };
         let split = of_split[0].split;
@@ -255,7 +261,7 @@ fn rows(rows: &[RowRef]) -> String {
     if parts.len() > SHOWN_ROWS {
         let more = parts.len() - SHOWN_ROWS;
         parts.truncate(SHOWN_ROWS);
-        parts.push(format!("{} more places", number(more)));
+        parts.push(format!("{} more places", thousands(more)));
     }
     parts.join("; ")
 }
@@ -263,20 +269,7 @@ fn rows(rows: &[RowRef]) -> String {
 /// `1 image`, `2,248 images`.
 fn counted(count: usize, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", number(count))
-}
-
-/// Digits in groups of three.
-fn number(value: usize) -> String {
-    let digits = value.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
+    format!("{} {noun}{plural}", thousands(count))
 }
 
 /// One line of at most `limit` letters; control characters, which could steer the terminal, become
@@ -297,7 +290,7 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(counted(1, "row"), "1 row");
     }
 

@@ -9,7 +9,8 @@ use super::html::{Page, escape, escape_short, head, row};
 use super::results::{condition_class, condition_name, legend};
 use super::run::{Run, Variant};
 use crate::metrics::TaskMetrics;
-use crate::number::{thousands, with_interval};
+use crate::number::with_interval;
+use pefomed_data::readable::thousands;
 
 /// Appends a table and a chart for each split that an ablation scored.
 pub(super) fn section(page: &mut Page, run: &Run) {

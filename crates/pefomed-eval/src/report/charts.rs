@@ -88,7 +88,7 @@ pub(super) fn loss_curve(name: &str, points: &[(f64, f64)]) -> Option<String> {
             y.start,
             y.start + 4.0,
             y.start + 17.0,
-            number::thousands(value.max(0.0) as u64)
+            pefomed_data::readable::thousands(value.max(0.0) as u64)
         );
     }
     let _ = write!(

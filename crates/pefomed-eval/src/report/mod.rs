@@ -24,8 +24,9 @@ use pefomed_data::{ImageCondition, Task, files};
 use self::html::{Page, escape};
 use self::run::Run;
 use crate::metrics::{Metrics, TaskMetrics};
-use crate::number::{difference, percent, thousands, with_interval};
+use crate::number::{difference, percent, with_interval};
 use crate::{BootstrapOptions, EvalError, definitions};
+use pefomed_data::readable::thousands;
 
 const STYLE: &str = include_str!("style.css");
 

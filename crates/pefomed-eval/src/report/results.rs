@@ -9,7 +9,8 @@ use super::html::{Page, escape, escape_short, head, row};
 use crate::bootstrap::Estimate;
 use crate::item::QUESTION_TYPE;
 use crate::metrics::{AnswerTypeRule, ConditionMetrics, Metrics, TaskMetrics};
-use crate::number::{difference, percent, thousands, with_interval};
+use crate::number::{difference, percent, with_interval};
+use pefomed_data::readable::thousands;
 
 /// What a condition is called in running text and tables.
 pub(super) fn condition_name(condition: ImageCondition) -> &'static str {

@@ -6,7 +6,8 @@ use super::charts::loss_curve;
 use super::events::Stage;
 use super::html::{Page, escape, head, row};
 use super::run::{Info, Run};
-use crate::number::{thousands, trimmed};
+use crate::number::trimmed;
+use pefomed_data::readable::thousands;
 
 /// Appends stages with loss curves, and the parameter table.
 pub(super) fn section(page: &mut Page, run: &Run) {

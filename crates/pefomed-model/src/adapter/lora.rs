@@ -150,8 +150,10 @@ impl LoraAdapter {
                     let (input, output) = site.widths(decoder);
                     let a = normal.draw_uniform(rank * input, (input as f64).powf(-0.5));
                     let b = vec![0.0; output * rank];
-                    let pair =
-                        Pair { a: place.tensor(a, [rank, input]), b: place.tensor(b, [output, rank]) };
+                    let pair = Pair {
+                        a: place.tensor(a, [rank, input]),
+                        b: place.tensor(b, [output, rank]),
+                    };
                     (site, pair)
                 });
                 pairs.collect()

@@ -116,8 +116,7 @@ impl LoraAdapter {
 
 impl PeftConfig {
     fn to_lora(&self, origin: &str) -> Result<LoraConfig, ModelError> {
-        let refuse =
-            |what: String| ModelError::Unsupported { origin: origin.to_owned(), what };
+        let refuse = |what: String| ModelError::Unsupported { origin: origin.to_owned(), what };
         if self.peft_type != "LORA" {
             return Err(refuse(format!("adapter type `{}`; `LORA` is supported", self.peft_type)));
         }
@@ -142,11 +141,6 @@ impl PeftConfig {
         }
         targets.sort();
         targets.dedup();
-        Ok(LoraConfig {
-            rank: self.r,
-            alpha: self.lora_alpha,
-            dropout: self.lora_dropout,
-            targets,
-        })
+        Ok(LoraConfig { rank: self.r, alpha: self.lora_alpha, dropout: self.lora_dropout, targets })
     }
 }

@@ -66,14 +66,12 @@ impl KeyStyle {
         let values = loader.take(name, &shape)?;
         match self {
             Self::HuggingFace => Ok(values),
-            Self::Gguf => {
-                rotary_pairs_to_halves(&values, shape[0], heads).ok_or_else(|| {
-                    ModelError::Unsupported {
-                        origin: loader.source().origin().to_owned(),
-                        what: format!("`{name}` of {} rows over {heads} heads", shape[0]),
-                    }
-                })
-            }
+            Self::Gguf => rotary_pairs_to_halves(&values, shape[0], heads).ok_or_else(|| {
+                ModelError::Unsupported {
+                    origin: loader.source().origin().to_owned(),
+                    what: format!("`{name}` of {} rows over {heads} heads", shape[0]),
+                }
+            }),
         }
     }
 

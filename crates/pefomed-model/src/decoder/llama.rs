@@ -109,7 +109,8 @@ impl LlamaDecoder {
             let mut matrix = |tensor: &str, shape: [usize; 2]| -> Result<Tensor<2>, ModelError> {
                 Ok(place.tensor(loader.take(&name(tensor), &shape)?, shape))
             };
-            let (v, o) = (matrix("self_attn.v_proj", [kv, c])?, matrix("self_attn.o_proj", [c, q])?);
+            let (v, o) =
+                (matrix("self_attn.v_proj", [kv, c])?, matrix("self_attn.o_proj", [c, q])?);
             let (gate, up) = (matrix("mlp.gate_proj", [m, c])?, matrix("mlp.up_proj", [m, c])?);
             let down = matrix("mlp.down_proj", [c, m])?;
             let mut vector = |tensor: &str| -> Result<Tensor<1>, ModelError> {

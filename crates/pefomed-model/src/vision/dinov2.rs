@@ -176,7 +176,8 @@ impl Dinov2 {
     pub fn forward(&self, pixels: &PixelValues) -> Result<Tensor<2>, ModelError> {
         let size = self.config.patch_size;
         let (height, width) = (pixels.height, pixels.width);
-        if !height.is_multiple_of(size) || !width.is_multiple_of(size) || height == 0 || width == 0 {
+        if !height.is_multiple_of(size) || !width.is_multiple_of(size) || height == 0 || width == 0
+        {
             return Err(ModelError::ImageSize { height, width, patch: size });
         }
         let grid = (height / size, width / size);
@@ -221,9 +222,8 @@ impl Dinov2 {
         let [count, width] = x.dims();
         let heads = self.config.num_attention_heads;
         let normed = self.normed(&block.norm1, x.clone());
-        let by_head = |linear: &Linear| {
-            linear.forward(normed.clone()).reshape([count, heads, width / heads])
-        };
+        let by_head =
+            |linear: &Linear| linear.forward(normed.clone()).reshape([count, heads, width / heads]);
         let mixed =
             full_attention(by_head(&block.query), by_head(&block.key), by_head(&block.value));
         let x = x + block.output.forward(mixed) * block.scale1.clone().unsqueeze();
@@ -251,7 +251,11 @@ fn cut(pixels: &PixelValues, size: usize) -> Vec<f32> {
 
 impl Trainable for Dinov2 {
     fn parameters(&mut self) -> Vec<(String, Parameter<'_>)> {
-        fn linear<'a>(all: &mut Vec<(String, Parameter<'a>)>, name: String, linear: &'a mut Linear) {
+        fn linear<'a>(
+            all: &mut Vec<(String, Parameter<'a>)>,
+            name: String,
+            linear: &'a mut Linear,
+        ) {
             all.push((format!("{name}.weight"), Parameter::Matrix(&mut linear.weight)));
             all.push((format!("{name}.bias"), Parameter::Vector(&mut linear.bias)));
         }

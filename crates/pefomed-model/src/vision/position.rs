@@ -24,8 +24,7 @@ pub(super) fn resize_table(
                 for &(column, column_weight) in horizontal {
                     let weight = row_weight * column_weight;
                     let from = (row * columns + column) * width;
-                    for (sum, value) in
-                        resized[start..].iter_mut().zip(&table[from..from + width])
+                    for (sum, value) in resized[start..].iter_mut().zip(&table[from..from + width])
                     {
                         *sum += weight * f64::from(*value);
                     }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Plan;
-use crate::readable::{bytes, powers, thousands};
+use pefomed_data::readable::{bytes, powers, thousands};
 
 impl Plan {
     /// The plan as a table of text.

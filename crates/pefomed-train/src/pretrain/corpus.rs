@@ -34,19 +34,92 @@ const FILLERS: [&str; 12] = [
 
 /// Special things, which questions are about.
 const THINGS: [&str; 22] = [
-    "nodule", "mass", "effusion", "pneumothorax", "cardiomegaly", "hemorrhage", "infarct",
-    "hydrocephalus", "lesion", "cyst", "stone", "ascites", "pacemaker", "line", "shunt", "clip",
-    "drain", "tube", "fracture", "tumor", "catheter", "implant",
+    "nodule",
+    "mass",
+    "effusion",
+    "pneumothorax",
+    "cardiomegaly",
+    "hemorrhage",
+    "infarct",
+    "hydrocephalus",
+    "lesion",
+    "cyst",
+    "stone",
+    "ascites",
+    "pacemaker",
+    "line",
+    "shunt",
+    "clip",
+    "drain",
+    "tube",
+    "fracture",
+    "tumor",
+    "catheter",
+    "implant",
 ];
 
 /// Words and short phrases that answers in this field begin with.
 const WORDS: [&str; 60] = [
-    "yes", "no", "normal", "abnormal", "nothing", "left", "right", "upper", "middle", "lower",
-    "front", "back", "small", "large", "none", "one", "two", "three", "four", "0", "1", "2", "3",
-    "4", "chest", "head", "abdomen", "brain", "belly", "lung", "liver", "kidney", "heart", "spine",
-    "x-ray", "ct", "mr", "radiograph", "computed tomography", "magnetic resonance", "a", "an",
-    "the", "this", "there", "axial", "frontal", "liver lesion", "feeding tube", "clip", "scan",
-    "slice", "image", "nodules", "masses", "lesions", "both", "bright", "dark", "wide",
+    "yes",
+    "no",
+    "normal",
+    "abnormal",
+    "nothing",
+    "left",
+    "right",
+    "upper",
+    "middle",
+    "lower",
+    "front",
+    "back",
+    "small",
+    "large",
+    "none",
+    "one",
+    "two",
+    "three",
+    "four",
+    "0",
+    "1",
+    "2",
+    "3",
+    "4",
+    "chest",
+    "head",
+    "abdomen",
+    "brain",
+    "belly",
+    "lung",
+    "liver",
+    "kidney",
+    "heart",
+    "spine",
+    "x-ray",
+    "ct",
+    "mr",
+    "radiograph",
+    "computed tomography",
+    "magnetic resonance",
+    "a",
+    "an",
+    "the",
+    "this",
+    "there",
+    "axial",
+    "frontal",
+    "liver lesion",
+    "feeding tube",
+    "clip",
+    "scan",
+    "slice",
+    "image",
+    "nodules",
+    "masses",
+    "lesions",
+    "both",
+    "bright",
+    "dark",
+    "wide",
 ];
 
 /// Headings of a card.
@@ -99,7 +172,9 @@ impl Corpus {
             8..=10 => self.description(),
             11..=14 => self.card(),
             15..=16 => self.echo(),
-            _ => Document { root: String::new(), branches: vec![(String::new(), self.sentences())] },
+            _ => {
+                Document { root: String::new(), branches: vec![(String::new(), self.sentences())] }
+            }
         }
     }
 
@@ -119,7 +194,7 @@ impl Corpus {
         for _ in 0..3 + self.below(4) {
             let (heading, value) = (self.pick(&HEADINGS), self.word());
             if entries.iter().all(|(h, v)| *h != heading && *v != value) {
-                root.push_str(&format!(" {heading} {value}"));
+                root.extend([" ", heading, " ", value]);
                 entries.push((heading, value));
             }
         }
@@ -181,15 +256,14 @@ impl Corpus {
         let mut filler = self.pick(&FILLERS);
         let mut text = String::from("<Img>");
         for row in 0..ROWS {
-            for side in 0..SIDES.len() {
+            for (side, name) in SIDES.into_iter().enumerate() {
                 if self.below(3) == 0 {
                     filler = self.pick(&FILLERS);
                 }
                 let here = placed.iter().find(|p| (p.row, p.side) == (row, side));
-                let side = SIDES[side];
                 match here {
-                    Some(p) => text.push_str(&format!(" {side} {} {}", p.size, p.thing)),
-                    None => text.push_str(&format!(" {side} {filler}")),
+                    Some(p) => text.extend([" ", name, " ", p.size, " ", p.thing]),
+                    None => text.extend([" ", name, " ", filler]),
                 }
             }
         }
@@ -277,7 +351,8 @@ impl Corpus {
                 _ => format!("{} {} in the {} {side}", p.size, p.thing, p.level()),
             });
         }
-        let text = if parts.is_empty() { "nothing stands out.".to_owned() } else { parts.join(" and ") };
+        let text =
+            if parts.is_empty() { "nothing stands out.".to_owned() } else { parts.join(" and ") };
         Document { root, branches: vec![(format!(" {ask}{}", turns().1), text)] }
     }
 
@@ -331,9 +406,10 @@ mod tests {
             for (question, answer) in &document.branches {
                 let Some((_, thing)) = question.split_once(" number of ") else { continue };
                 let thing = thing.trim_end_matches(" [/INST]");
-                let found = document.root.split(' ').filter(|word| {
-                    word.trim_end_matches("</Img>") == thing
-                });
+                let found = document
+                    .root
+                    .split(' ')
+                    .filter(|word| word.trim_end_matches("</Img>") == thing);
                 assert_eq!(answer, NUMBERS[found.count()], "{document:?}");
                 checked += 1;
             }

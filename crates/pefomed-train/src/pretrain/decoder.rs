@@ -1,28 +1,22 @@
 //! The tiny decoder and its tokenizer.
 
 use std::collections::HashSet;
-use std::time::Instant;
 
 use pefomed_data::{Item, Message, MessageTree, PackedBatch, Tokenizer};
 use pefomed_kernels::cross_entropy::cross_entropy_sum;
 use pefomed_model::config::LlamaConfig;
 use pefomed_model::decoder::LlamaDecoder;
-use pefomed_model::parameters::{Placement, Trainable as _};
+use pefomed_model::parameters::Placement;
 use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, TokenizerBuilder};
 
+use super::BaseRecipe;
 use super::corpus::Corpus;
-use super::{BaseRecipe, Training};
+use super::learn::learn;
 use crate::TrainError;
-use crate::adamw::AdamW;
-use crate::events::{Event, Observer};
-use crate::run_folder::peak_memory_bytes;
-use crate::schedule::Schedule;
-use crate::step;
+use crate::events::Observer;
 
-/// Name in the log.
-const STAGE: &str = "decoder";
 /// Documents that the vocabulary is learned from.
 const VOCABULARY_DOCUMENTS: usize = 6000;
 /// Documents of one micro-batch.
@@ -54,53 +48,18 @@ pub(super) fn train(
         hidden_act: "silu".to_owned(),
     };
     let mut decoder = LlamaDecoder::random(config, recipe.seed + 11, &Placement::cpu());
-    decoder.set_trainable(true);
-
-    let Training { steps, batch, learning_rate, warmup_steps, weight_decay } = shape.training;
-    let schedule = Schedule {
-        peak: learning_rate,
-        last: learning_rate / 20.0,
-        first: learning_rate / 100.0,
-        warmup_steps,
-        steps,
-    };
-    let adamw = AdamW { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weight_decay };
-    let mut moments = step::fresh_moments(&mut decoder);
     let mut corpus = Corpus::new(recipe.seed + 12);
-    let started = Instant::now();
-    let stage = STAGE.to_owned();
-    let trainable = decoder.parameter_count();
-    observer.event(&Event::StageStarted { stage, steps, examples: steps * batch, trainable })?;
-    for index in 0..steps {
-        let step_started = Instant::now();
-        let trees = (0..batch)
+    let draw = |_| {
+        let trees = (0..shape.training.batch)
             .filter_map(|_| tree(&mut corpus, &tokenizer).transpose())
-            .collect::<Result<Vec<_>, _>>()?;
+            .collect::<Result<Vec<MessageTree>, TrainError>>()?;
         let targets: usize = trees.iter().map(MessageTree::targets).sum();
-        let jobs = trees.chunks(MICRO_BATCH).collect();
-        let pass = step::gradients(&decoder, jobs, |decoder: &LlamaDecoder, trees: &[_]| {
-            let packed = PackedBatch::new(trees);
-            Ok((loss_sum(decoder, &packed).mul_scalar(1.0 / targets as f64), packed.len()))
-        })?;
-        let rate = schedule.at(index);
-        step::update(&mut decoder, &adamw, index + 1, rate, &pass.gradients, &mut moments);
-        observer.event(&Event::Step {
-            stage: STAGE.to_owned(),
-            step: index + 1,
-            steps,
-            loss: pass.loss,
-            learning_rate: rate,
-            tokens: pass.tokens,
-            questions: trees.iter().map(|tree| tree.branches.len()).sum(),
-            seconds: step_started.elapsed().as_secs_f64(),
-        })?;
-    }
-    observer.event(&Event::StageFinished {
-        stage: STAGE.to_owned(),
-        seconds: started.elapsed().as_secs_f64(),
-        peak_memory_bytes: peak_memory_bytes(),
-    })?;
-    decoder.set_trainable(false);
+        Ok(trees.chunks(MICRO_BATCH).map(|trees| (PackedBatch::new(trees), targets)).collect())
+    };
+    let loss = |decoder: &LlamaDecoder, (packed, targets): (PackedBatch, usize)| {
+        Ok((loss_sum(decoder, &packed).mul_scalar(1.0 / targets as f64), packed.len()))
+    };
+    learn("decoder", &mut decoder, &shape.training, observer, draw, loss)?;
     Ok((decoder, json))
 }
 
@@ -118,7 +77,8 @@ fn loss_sum(decoder: &LlamaDecoder, batch: &PackedBatch) -> burn::tensor::Tensor
     let rows: Vec<i64> = batch.targets.iter().map(|target| target.position as i64).collect();
     let targets: Vec<u32> = batch.targets.iter().map(|target| target.token).collect();
     let data = burn::tensor::TensorData::new(rows, [targets.len()]);
-    let rows = burn::tensor::Tensor::<1, burn::tensor::Int>::from_data(data, &decoder.place().device);
+    let rows =
+        burn::tensor::Tensor::<1, burn::tensor::Int>::from_data(data, &decoder.place().device);
     cross_entropy_sum(hidden.select(0, rows), decoder.head(), &targets)
 }
 

@@ -7,6 +7,7 @@
 mod corpus;
 mod decoder;
 mod export;
+mod learn;
 mod vision;
 
 use std::path::Path;

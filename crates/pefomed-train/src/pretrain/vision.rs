@@ -1,8 +1,5 @@
 //! The tiny vision encoder: it learns which share of each patch is which material.
 
-use std::time::Instant;
-
-use burn::tensor::Tensor;
 use burn::tensor::activation::log_softmax;
 use pefomed_data::image::{PixelValues, Preprocessor};
 use pefomed_data::phantom::{Material, patch_targets, soup};
@@ -11,16 +8,11 @@ use pefomed_model::parameters::{Parameter, Placement, Trainable};
 use pefomed_model::projector::Projector;
 use pefomed_model::vision::Dinov2;
 
-use super::{BaseRecipe, Training};
+use super::BaseRecipe;
+use super::learn::learn;
 use crate::TrainError;
-use crate::adamw::AdamW;
-use crate::events::{Event, Observer};
-use crate::run_folder::peak_memory_bytes;
-use crate::schedule::Schedule;
-use crate::step;
+use crate::events::Observer;
 
-/// Name in the log.
-const STAGE: &str = "vision";
 /// Mean and deviation that grey values are normalised with.
 const MEAN: f32 = 0.4;
 const DEVIATION: f32 = 0.3;
@@ -59,63 +51,25 @@ pub(super) fn train(
         qkv_bias: true,
         use_swiglu_ffn: false,
     };
-    let preprocessor = Preprocessor {
-        size: shape.image_size as u32,
-        mean: [MEAN; 3],
-        std: [DEVIATION; 3],
-    };
+    let preprocessor =
+        Preprocessor { size: shape.image_size as u32, mean: [MEAN; 3], std: [DEVIATION; 3] };
     let place = Placement::cpu();
     let mut pupil = Pupil {
         encoder: Dinov2::random(config, recipe.seed + 1, &place)?,
         read_out: Projector::new(shape.hidden_size, Material::COUNT, recipe.seed + 2, &place),
     };
-    pupil.set_trainable(true);
-
-    let Training { steps, batch, learning_rate, warmup_steps, weight_decay } = shape.training;
-    let schedule = Schedule {
-        peak: learning_rate,
-        last: learning_rate / 20.0,
-        first: learning_rate / 100.0,
-        warmup_steps,
-        steps,
+    let batch = shape.training.batch;
+    let draw = |step| Ok((0..batch).map(|image| (step * batch + image) as u64).collect());
+    let loss = |pupil: &Pupil, image| {
+        let (pixels, targets) = example(shape.image_size, shape.patch_size, recipe.seed, image);
+        let patches = targets.len() / Material::COUNT;
+        let targets = Placement::cpu().tensor(targets, [patches, Material::COUNT]);
+        let tokens = pupil.encoder.patch_tokens(&pixels)?;
+        let told = log_softmax(pupil.read_out.forward(tokens), 1);
+        let loss = (told * targets).sum().neg();
+        Ok((loss.mul_scalar(1.0 / (patches * batch) as f64), patches))
     };
-    let adamw = AdamW { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weight_decay };
-    let mut moments = step::fresh_moments(&mut pupil);
-    let started = Instant::now();
-    let trainable = pupil.parameter_count();
-    let stage = STAGE.to_owned();
-    observer.event(&Event::StageStarted { stage, steps, examples: steps * batch, trainable })?;
-    for index in 0..steps {
-        let step_started = Instant::now();
-        let jobs: Vec<u64> = (0..batch).map(|image| (index * batch + image) as u64).collect();
-        let pass = step::gradients(&pupil, jobs, |pupil: &Pupil, image| {
-            let (pixels, targets) = example(shape.image_size, shape.patch_size, recipe.seed, image);
-            let patches = targets.len() / Material::COUNT;
-            let targets = Placement::cpu().tensor(targets, [patches, Material::COUNT]);
-            let tokens = pupil.encoder.patch_tokens(&pixels)?;
-            let loss: Tensor<1> =
-                (log_softmax(pupil.read_out.forward(tokens), 1) * targets).sum().neg();
-            Ok((loss.mul_scalar(1.0 / (patches * batch) as f64), patches))
-        })?;
-        let rate = schedule.at(index);
-        step::update(&mut pupil, &adamw, index + 1, rate, &pass.gradients, &mut moments);
-        observer.event(&Event::Step {
-            stage: STAGE.to_owned(),
-            step: index + 1,
-            steps,
-            loss: pass.loss,
-            learning_rate: rate,
-            tokens: pass.tokens,
-            questions: batch,
-            seconds: step_started.elapsed().as_secs_f64(),
-        })?;
-    }
-    observer.event(&Event::StageFinished {
-        stage: STAGE.to_owned(),
-        seconds: started.elapsed().as_secs_f64(),
-        peak_memory_bytes: peak_memory_bytes(),
-    })?;
-    pupil.set_trainable(false);
+    learn("vision", &mut pupil, &shape.training, observer, draw, loss)?;
     Ok((pupil.encoder, preprocessor))
 }
 
@@ -123,7 +77,8 @@ pub(super) fn train(
 fn example(size: usize, patch: usize, seed: u64, index: u64) -> (PixelValues, Vec<f32>) {
     let scene = soup(seed + 3, index, size);
     let targets = patch_targets(&scene, patch);
-    let plane = scene.picture.pixels.iter().map(|&grey| (f32::from(grey) / 255.0 - MEAN) / DEVIATION);
+    let plane =
+        scene.picture.pixels.iter().map(|&grey| (f32::from(grey) / 255.0 - MEAN) / DEVIATION);
     let plane: Vec<f32> = plane.collect();
     let data = [plane.as_slice(); 3].concat();
     (PixelValues { data, height: size, width: size }, targets)

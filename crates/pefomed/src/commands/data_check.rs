@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use pefomed_data::check::{CheckOptions, CheckReport, Problem, Severity, check};
 use pefomed_data::formats::{self, Format};
+use pefomed_data::readable::thousands;
 use pefomed_data::split::{self, SplitRule};
-use pefomed_train::readable::thousands;
 
 use crate::context::Context;
 use crate::table::{row, table};

@@ -12,13 +12,13 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Args, value_parser};
+use pefomed_data::readable::{bytes, clock, thousands};
 use pefomed_data::split::split_digest;
 use pefomed_data::{DataError, ImageCondition, Split, Task, files, phantom};
 use pefomed_eval::{Metrics, ScoreOptions, write_report};
 use pefomed_model::multimodal::TunedDecoder;
 use pefomed_train::predict::Asked;
 use pefomed_train::questions::read_split;
-use pefomed_train::readable::{bytes, clock, thousands};
 use pefomed_train::run_folder::peak_memory_bytes;
 use pefomed_train::train::Training;
 use pefomed_train::{Recipe, RunFolder, RunInfo, TrainError};

@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use pefomed_data::prediction::write_predictions;
+use pefomed_data::readable::{clock, thousands};
 use pefomed_data::{ImageCondition, Split};
 use pefomed_model::multimodal::TunedDecoder;
 use pefomed_train::parts::Parts;
 use pefomed_train::predict::{Asked, Generation};
 use pefomed_train::questions::read_split;
-use pefomed_train::readable::{clock, thousands};
 use pefomed_train::{Recipe, RunFolder, TrainError};
 use serde_json::json;
 

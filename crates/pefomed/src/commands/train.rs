@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use pefomed_train::readable::{bytes, clock, thousands};
+use pefomed_data::readable::{bytes, clock, thousands};
 use pefomed_train::{Recipe, RunFolder, TrainError};
 use serde_json::json;
 

@@ -1,12 +1,14 @@
 //! Numbers as people read them.
 
-/// Digits in groups of three: `56,627,200`.
+use std::fmt;
+
+/// The digits of a whole number in groups of three: `56,627,200`.
 ///
 /// ```
-/// # use pefomed_train::readable::thousands;
-/// assert_eq!((thousands(999), thousands(56_627_200)), ("999".into(), "56,627,200".into()));
+/// # use pefomed_data::readable::thousands;
+/// assert_eq!((thousands(999_u64), thousands(56_627_200_usize)), ("999".into(), "56,627,200".into()));
 /// ```
-pub fn thousands(number: usize) -> String {
+pub fn thousands(number: impl fmt::Display) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -21,7 +23,7 @@ pub fn thousands(number: usize) -> String {
 /// Bytes in the largest binary unit that leaves at least one.
 ///
 /// ```
-/// # use pefomed_train::readable::bytes;
+/// # use pefomed_data::readable::bytes;
 /// assert_eq!((bytes(1023), bytes(3 << 29)), ("1023 B".into(), "1.5 GiB".into()));
 /// ```
 pub fn bytes(number: usize) -> String {
@@ -35,7 +37,7 @@ pub fn bytes(number: usize) -> String {
 /// A large count in powers of a thousand: `1.23 G`, `4.50 T`.
 ///
 /// ```
-/// # use pefomed_train::readable::powers;
+/// # use pefomed_data::readable::powers;
 /// assert_eq!((powers(2.2e12), powers(900.0)), ("2.20 T".into(), "900".into()));
 /// ```
 pub fn powers(number: f64) -> String {
@@ -49,7 +51,7 @@ pub fn powers(number: f64) -> String {
 /// Seconds as a clock shows them: `7 s`, `2:05`, `1:00:07`; tenths below ten seconds.
 ///
 /// ```
-/// # use pefomed_train::readable::clock;
+/// # use pefomed_data::readable::clock;
 /// assert_eq!((clock(2.34), clock(125.2), clock(3607.0)), ("2.3 s".into(), "2:05".into(), "1:00:07".into()));
 /// ```
 pub fn clock(seconds: f64) -> String {
