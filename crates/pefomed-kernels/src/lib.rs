@@ -8,5 +8,6 @@ pub mod attention;
 pub mod cross_entropy;
 pub mod dropout;
 pub mod mapped;
+pub mod memory;
 pub mod norm;
 pub mod rotary;

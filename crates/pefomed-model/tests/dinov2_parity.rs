@@ -77,8 +77,7 @@ fn published(place: &Placement) -> Option<Dinov2> {
     let config = Dinov2Config::read(&folder.join("config.json")).unwrap();
     let file = SafetensorsFile::open(&folder).unwrap();
     let mut loader = Loader::new(&file);
-    // The mask token counts as a value of the encoder, but nothing is computed from it.
-    let count = config.parameter_count() - config.hidden_size;
+    let count = config.parameter_count();
     let encoder = Dinov2::from_hugging_face(config, &mut loader, place).unwrap();
     loader.finish(&Dinov2::ignorable).unwrap();
     let mut counted = encoder.clone();

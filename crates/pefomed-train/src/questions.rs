@@ -1,6 +1,6 @@
 //! Examples as tokenized questions, with their images numbered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use pefomed_data::formats;
@@ -11,7 +11,7 @@ use pefomed_data::{Example, ImageSource, Message, MessageTree, Split, Tokenizer,
 use crate::TrainError;
 use crate::recipe::{DataSet, Recipe};
 
-/// Reads a data set of a recipe and assigns its splits.
+/// Reads a data set of a recipe, assigns its splits and keeps as many training groups as it asks for.
 ///
 /// # Errors
 /// As [`formats::read`] and [`split::assign`].
@@ -19,6 +19,14 @@ pub fn read(data: &DataSet) -> Result<Vec<Example>, TrainError> {
     let mut examples = formats::read(data.format, &data.path, data.images.as_deref())?;
     if data.split != SplitRule::Published {
         split::assign(&mut examples, &data.split)?;
+    }
+    if let Some(limit) = data.train_groups {
+        let mut kept = BTreeSet::new();
+        examples.retain(|example| {
+            example.split != Split::Train
+                || kept.contains(&example.group)
+                || (kept.len() < limit && kept.insert(example.group.clone()))
+        });
     }
     Ok(examples)
 }
@@ -144,4 +152,37 @@ impl Questions {
 fn key(id: &str) -> u64 {
     let digest = files::digest([id]);
     u64::from_str_radix(&digest[..16], 16).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use pefomed_data::formats::Format;
+
+    use super::*;
+
+    #[test]
+    fn training_groups_are_limited_and_test_groups_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vqa.jsonl");
+        let row = |id: usize, split: &str| {
+            let image = id / 2;
+            format!(
+                r#"{{"id":"{id}","image":"{image}.png","question":"q","answer":"a","split":"{split}"}}"#
+            )
+        };
+        let rows: Vec<String> = (0..8).map(|id| row(id, "train")).collect();
+        let asked: Vec<String> = (8..12).map(|id| row(id, "test")).collect();
+        std::fs::write(&path, [rows, asked].concat().join("\n")).unwrap();
+        let mut data = DataSet {
+            format: Format::Jsonl,
+            path,
+            images: None,
+            split: SplitRule::Published,
+            train_groups: None,
+        };
+        assert_eq!(read(&data).unwrap().len(), 12);
+        data.train_groups = Some(3);
+        let kept: Vec<String> = read(&data).unwrap().into_iter().map(|e| e.id).collect();
+        assert_eq!(kept, ["0", "1", "2", "3", "4", "5", "8", "9", "10", "11"]);
+    }
 }

@@ -149,6 +149,11 @@ pub struct DataSet {
     /// What decides which examples are for training: `"published"`, or a table with a `rule`.
     #[serde(default, deserialize_with = "read_split", serialize_with = "write_split")]
     pub split: SplitRule,
+    /// Groups (images or patients) of the training split to learn from, the first in the data; all
+    /// when not given. For learning curves, and for a little of one kind of data beside much of
+    /// another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_groups: Option<usize>,
 }
 
 /// `[evaluation]`: what is predicted after training.

@@ -57,8 +57,13 @@ const ADAPTER: Shape = Table(&[
     ("targets", Value),
 ]);
 
-const DATA: Shape =
-    Table(&[("format", Value), ("path", Shape::Path), ("images", Shape::Path), ("split", SPLIT)]);
+const DATA: Shape = Table(&[
+    ("format", Value),
+    ("path", Shape::Path),
+    ("images", Shape::Path),
+    ("split", SPLIT),
+    ("train_groups", Value),
+]);
 
 const SPLIT: Shape =
     Table(&[("rule", Value), ("test_percent", Value), ("val_percent", Value), ("salt", Value)]);

@@ -28,6 +28,7 @@ format = "jsonl"
 path = "captions.jsonl"
 images = "images"
 split = "published"
+train_groups = 40
 
 [data.vqa]
 format = "vqa-rad"
@@ -115,6 +116,7 @@ fn every_key_arrives() {
     assert_eq!(captions.format, Format::Jsonl);
     assert_eq!(captions.images.as_deref(), Some(Path::new("/home/a/recipes/images")));
     assert_eq!(captions.split, SplitRule::Published);
+    assert_eq!(captions.train_groups, Some(40));
     let rule = SplitRule::GroupHash { test_percent: 10.0, val_percent: 0.0, salt: "v1".to_owned() };
     assert_eq!(recipe.data["vqa"].split, rule);
     let [alignment, vqa] = &recipe.stages[..] else { panic!("{:?}", recipe.stages) };
@@ -178,10 +180,12 @@ fn the_list_of_keys_is_that_of_the_types() {
                 }
             }
             (toml::Value::Table(table), schema::Shape::Named(inner)) => {
-                // `captions` has images, `vqa` a rule: together they have all keys.
+                // `captions` has what `vqa` has not, which has a rule: together they have all keys.
                 let mut whole = table["vqa"].clone();
-                let images = table["captions"]["images"].clone();
-                whole.as_table_mut().unwrap().insert("images".to_owned(), images);
+                for key in ["images", "train_groups"] {
+                    let value = table["captions"][key].clone();
+                    whole.as_table_mut().unwrap().insert(key.to_owned(), value);
+                }
                 compare(&whole, inner, place);
             }
             (toml::Value::Array(items), schema::Shape::List(inner)) => {

@@ -78,6 +78,12 @@ impl Recipe {
                     ));
                 }
             }
+            if data.train_groups == Some(0) {
+                return Err(Complaint::new(
+                    path("train_groups"),
+                    format!("[data.{name}] `train_groups` is 0: nothing would be left to learn"),
+                ));
+            }
             split::assign(&mut [], &data.split).map_err(|error| {
                 Complaint::new(path("split"), format!("[data.{name}] `split`: {error}"))
             })?;
