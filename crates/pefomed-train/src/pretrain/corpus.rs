@@ -129,6 +129,7 @@ const HEADINGS: [&str; 10] =
 const SIZES: [&str; 2] = ["small", "large"];
 const LEVELS: [&str; 3] = ["upper", "middle", "lower"];
 const SIDES: [&str; 2] = ["left", "right"];
+/// How many there are; the last stands for three or more.
 const NUMBERS: [&str; 4] = ["none", "one", "two", "three"];
 
 /// A stream of documents.
@@ -231,7 +232,7 @@ impl Corpus {
         Document { branches: branches.collect(), root }
     }
 
-    /// Things on a grid: none to four, at most three of a kind.
+    /// Things on a grid: none to four, sometimes of one kind.
     fn placed(&mut self) -> Vec<Placed> {
         let mut all: Vec<Placed> = Vec::new();
         let count = self.below(5);
@@ -410,7 +411,7 @@ mod tests {
                     .root
                     .split(' ')
                     .filter(|word| word.trim_end_matches("</Img>") == thing);
-                assert_eq!(answer, NUMBERS[found.count()], "{document:?}");
+                assert_eq!(answer, NUMBERS[found.count().min(3)], "{document:?}");
                 checked += 1;
             }
         }
