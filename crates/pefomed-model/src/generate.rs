@@ -47,7 +47,7 @@ pub fn generate(
     let mut answers = vec![Generated { tokens: Vec::new(), finish: Finish::Length }; last.len()];
     // Which answer each row of the decoding batch writes.
     let mut rows: Vec<usize> = (0..last.len()).collect();
-    let mut hidden = model.rows(hidden, &last);
+    let mut hidden = model.decoder.rows(hidden, &last);
     for step in 0..=limit {
         let tokens = most_likely(&read(model.decoder.logits(hidden)), rows.len());
         let mut kept = Vec::new();

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use burn::tensor::{Int, Tensor, TensorData};
 use pefomed_data::image::PixelValues;
 use pefomed_data::{Item, PackedBatch};
-use pefomed_kernels::cross_entropy::cross_entropy_sum;
 use pefomed_kernels::dropout::{Dropout, PositionKey};
 
 use crate::adapter::LoraAdapter;
@@ -166,10 +165,7 @@ impl TunedDecoder {
             .map(|(probability, seed)| Dropout::new(probability, seed, position_keys(batch)));
         let layout = self.decoder.batch(batch, dropout);
         let hidden = self.decoder.forward(embedded, &layout, Some(&self.adapter), None);
-        let positions: Vec<usize> = batch.targets.iter().map(|target| target.position).collect();
-        let tokens: Vec<u32> = batch.targets.iter().map(|target| target.token).collect();
-        let chosen = self.rows(hidden, &positions);
-        Ok((cross_entropy_sum(chosen, self.decoder.head(), &tokens), tokens.len()))
+        Ok((self.decoder.target_loss(hidden, batch), batch.targets.len()))
     }
 
     /// Hidden states `[T, C]` of a batch, and the keys and values of every layer.
@@ -186,13 +182,6 @@ impl TunedDecoder {
         let mut cache = KvCache::default();
         let hidden = self.decoder.forward(embedded, &layout, Some(&self.adapter), Some(&mut cache));
         Ok((hidden, cache))
-    }
-
-    /// Some rows of `[T, C]`.
-    pub(crate) fn rows(&self, hidden: Tensor<2>, rows: &[usize]) -> Tensor<2> {
-        let ids: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
-        let data = TensorData::new(ids, [rows.len()]);
-        hidden.select(0, Tensor::<1, Int>::from_data(data, &self.decoder.place().device))
     }
 }
 

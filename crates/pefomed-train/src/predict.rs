@@ -138,14 +138,16 @@ impl Asked {
     /// questions about an image get the same wrong one, and no group its own.
     fn shuffled(&self) -> Vec<Vec<u32>> {
         let mut groups: Vec<&[u32]> = Vec::new();
+        let mut places: BTreeMap<&[u32], usize> = BTreeMap::new();
         for images in &self.images {
-            if !groups.contains(&images.as_slice()) {
+            places.entry(images).or_insert_with(|| {
                 groups.push(images);
-            }
+                groups.len() - 1
+            });
         }
         let half = (groups.len() / 2).max(1);
         let other = |images: &Vec<u32>| {
-            let own = groups.iter().position(|group| group == images).unwrap_or_default();
+            let own = places.get(images.as_slice()).copied().unwrap_or_default();
             let mut wrong = groups[(own + half) % groups.len()].to_vec();
             // A prompt keeps its number of images.
             wrong.resize(images.len(), *wrong.first().unwrap_or(&BLANK_IMAGE));

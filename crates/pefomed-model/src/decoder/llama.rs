@@ -6,6 +6,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use pefomed_data::PackedBatch;
 use pefomed_data::pack::TreeSpan;
 use pefomed_kernels::attention::{TreeAttention, TreeRanges};
+use pefomed_kernels::cross_entropy::cross_entropy_sum;
 use pefomed_kernels::dropout::Dropout;
 use pefomed_kernels::norm::rms_norm;
 use pefomed_kernels::rotary::Rotary;
@@ -263,6 +264,21 @@ impl LlamaDecoder {
     /// The head, `[V, C]`.
     pub fn head(&self) -> Tensor<2> {
         self.head.clone().unwrap_or_else(|| self.embedding.clone())
+    }
+
+    /// Some rows of hidden states `[T, C]`.
+    pub(crate) fn rows(&self, hidden: Tensor<2>, rows: &[usize]) -> Tensor<2> {
+        let ids: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
+        let data = TensorData::new(ids, [rows.len()]);
+        hidden.select(0, Tensor::<1, Int>::from_data(data, &self.place.device))
+    }
+
+    /// Sum of the loss over the targets of a batch, `[1]`, from its hidden states `[T, C]`. The
+    /// batch must have a target.
+    pub fn target_loss(&self, hidden: Tensor<2>, batch: &PackedBatch) -> Tensor<1> {
+        let positions: Vec<usize> = batch.targets.iter().map(|target| target.position).collect();
+        let tokens: Vec<u32> = batch.targets.iter().map(|target| target.token).collect();
+        cross_entropy_sum(self.rows(hidden, &positions), self.head(), &tokens)
     }
 
     /// Logits `[T, V]` of hidden states `[T, C]`.

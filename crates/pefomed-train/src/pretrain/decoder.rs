@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use pefomed_data::{Item, Message, MessageTree, PackedBatch, Tokenizer};
-use pefomed_kernels::cross_entropy::cross_entropy_sum;
 use pefomed_model::config::LlamaConfig;
 use pefomed_model::decoder::LlamaDecoder;
 use pefomed_model::parameters::Placement;
@@ -74,12 +73,7 @@ fn loss_sum(decoder: &LlamaDecoder, batch: &PackedBatch) -> burn::tensor::Tensor
         .collect();
     let layout = decoder.batch(batch, None);
     let hidden = decoder.forward(decoder.embed(&tokens), &layout, None, None);
-    let rows: Vec<i64> = batch.targets.iter().map(|target| target.position as i64).collect();
-    let targets: Vec<u32> = batch.targets.iter().map(|target| target.token).collect();
-    let data = burn::tensor::TensorData::new(rows, [targets.len()]);
-    let rows =
-        burn::tensor::Tensor::<1, burn::tensor::Int>::from_data(data, &decoder.place().device);
-    cross_entropy_sum(hidden.select(0, rows), decoder.head(), &targets)
+    decoder.target_loss(hidden, batch)
 }
 
 /// A document as a tree; the answers and the end token after each are learned.
