@@ -33,18 +33,18 @@ impl Dropout {
     /// Drops channels of `x`, `[T, C]`, and scales the rest by `1 / (1 − p)`. `site` tells the
     /// places in the model apart.
     pub fn apply(&self, x: Tensor<2>, site: u64) -> Tensor<2> {
-        if self.probability <= 0.0 {
-            return x;
-        }
         let [_, channels] = x.dims();
-        let mask = self.mask(site, channels);
+        let Some(mask) = self.mask(site, channels) else { return x };
         let (device, dtype): (Device, DType) = (x.device().without_autodiff(), x.dtype());
         let data = TensorData::new(mask, [self.positions.len(), channels]);
         x * Tensor::from_data(data.convert_dtype(dtype), (&device, dtype))
     }
 
-    /// `[T · C]` factors, 0 or `1 / (1 − p)`.
-    fn mask(&self, site: u64, channels: usize) -> Vec<f32> {
+    /// `[T · C]` factors, 0 or `1 / (1 − p)`; none when nothing is dropped.
+    pub(crate) fn mask(&self, site: u64, channels: usize) -> Option<Vec<f32>> {
+        if self.probability <= 0.0 {
+            return None;
+        }
         let threshold = (self.probability * 2_f64.powi(32)) as u64;
         let kept = (1.0 / (1.0 - self.probability)) as f32;
         let mut mask = Vec::with_capacity(self.positions.len() * channels);
@@ -61,7 +61,7 @@ impl Dropout {
                 }
             }
         }
-        mask
+        Some(mask)
     }
 }
 
@@ -83,16 +83,16 @@ mod tests {
 
     #[test]
     fn a_position_draws_the_same_wherever_it_lies() {
-        let packed = Dropout::new(0.3, 5, keys(0..10)).mask(2, 7);
-        let alone = Dropout::new(0.3, 5, keys(6..7)).mask(2, 7);
+        let packed = Dropout::new(0.3, 5, keys(0..10)).mask(2, 7).unwrap();
+        let alone = Dropout::new(0.3, 5, keys(6..7)).mask(2, 7).unwrap();
         assert_eq!(packed[42..49], alone[..]);
-        assert_ne!(packed, Dropout::new(0.3, 5, keys(0..10)).mask(3, 7));
-        assert_ne!(packed, Dropout::new(0.3, 6, keys(0..10)).mask(2, 7));
+        assert_ne!(packed, Dropout::new(0.3, 5, keys(0..10)).mask(3, 7).unwrap());
+        assert_ne!(packed, Dropout::new(0.3, 6, keys(0..10)).mask(2, 7).unwrap());
     }
 
     #[test]
     fn the_share_dropped_is_the_probability_and_the_mean_is_kept() {
-        let mask = Dropout::new(0.05, 1, keys(0..500)).mask(0, 401);
+        let mask = Dropout::new(0.05, 1, keys(0..500)).mask(0, 401).unwrap();
         let dropped = mask.iter().filter(|&&m| m == 0.0).count() as f64 / mask.len() as f64;
         assert!((dropped - 0.05).abs() < 0.002, "{dropped}");
         let mean = mask.iter().map(|&m| f64::from(m)).sum::<f64>() / mask.len() as f64;

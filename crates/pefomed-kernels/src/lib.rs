@@ -7,7 +7,14 @@
 pub mod attention;
 pub mod cross_entropy;
 pub mod dropout;
+pub mod frozen;
+pub mod fused;
+pub mod host_function;
 pub mod mapped;
+mod matmul;
 pub mod memory;
 pub mod norm;
 pub mod rotary;
+mod simd;
+#[cfg(test)]
+mod testing;

@@ -6,6 +6,30 @@
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
+/// Angles `position · base^(−2i/D)`, `[T, D/2]`. Frequencies are rounded to float32, as the reference
+/// implementation has them, unless the whole computation is in float64.
+pub(crate) fn angles(
+    positions: &[u32],
+    head_dim: usize,
+    base: f64,
+    is_double: bool,
+) -> impl Iterator<Item = f64> + '_ {
+    let frequencies: Vec<f64> = (0..head_dim / 2)
+        .map(|i| {
+            let exponent = 2.0 * i as f64 / head_dim as f64;
+            if is_double {
+                base.powf(-exponent)
+            } else {
+                f64::from(1.0 / (base as f32).powf(exponent as f32))
+            }
+        })
+        .collect();
+    positions.iter().flat_map(move |&position| {
+        let angle = move |frequency| f64::from(position) * frequency;
+        frequencies.clone().into_iter().map(angle)
+    })
+}
+
 /// Cosines and sines for the positions of a batch.
 #[derive(Clone, Debug)]
 pub struct Rotary {
@@ -25,27 +49,14 @@ impl Rotary {
         dtype: DType,
     ) -> Self {
         let half = head_dim / 2;
-        // Frequencies in float32, as the reference implementation computes them, unless the whole
-        // computation is in float64.
-        let frequencies: Vec<f64> = (0..half)
-            .map(|i| {
-                let exponent = 2.0 * i as f64 / head_dim as f64;
-                if dtype == DType::F64 {
-                    base.powf(-exponent)
-                } else {
-                    f64::from(1.0 / (base as f32).powf(exponent as f32))
-                }
-            })
-            .collect();
+        let angles: Vec<f64> =
+            angles(positions, head_dim, base, dtype == DType::F64).collect();
         let mut cos = Vec::with_capacity(positions.len() * head_dim);
         let mut sin = Vec::with_capacity(positions.len() * head_dim);
-        for &position in positions {
+        for angles in angles.chunks(half) {
             for _ in 0..2 {
-                for frequency in &frequencies {
-                    let angle = f64::from(position) * frequency;
-                    cos.push(angle.cos());
-                    sin.push(angle.sin());
-                }
+                cos.extend(angles.iter().map(|angle| angle.cos()));
+                sin.extend(angles.iter().map(|angle| angle.sin()));
             }
         }
         let table = |values: Vec<f64>| {

@@ -5,25 +5,28 @@ use std::path::PathBuf;
 
 use pefomed_data::prediction::read_predictions;
 use pefomed_data::split::split_digest;
-use pefomed_data::{Example, ImageCondition, Prediction, Split};
+use pefomed_data::{Example, ImageCondition, Prediction, Split, Task};
 use pefomed_eval::{Leakage, Metrics, ScoreOptions, TrainAnswer, score};
 use pefomed_train::questions::{read, read_split};
 use pefomed_train::{Recipe, RunFolder};
 
 /// What scoring needs to know of a recipe's data: training answers for the majority baselines, the
 /// digest of the scored rows, and how many of their images were trained on.
-pub(crate) fn options(recipe: &Recipe, data: &str, split: Split) -> anyhow::Result<ScoreOptions> {
-    let names = [data.to_owned()];
-    let tested = read_split(recipe, &names, split)?;
-    let same = read(&recipe.data[data])?;
-    let train: Vec<TrainAnswer> = same
-        .iter()
-        .filter(|example| example.split == Split::Train)
-        .map(|example| TrainAnswer {
-            answer: example.answer.clone(),
-            labels: example.labels.clone(),
-        })
-        .collect();
+pub(crate) fn options(
+    recipe: &Recipe,
+    data: &[String],
+    split: Split,
+) -> anyhow::Result<ScoreOptions> {
+    let tested = read_split(recipe, data, split)?;
+    let mut train = Vec::new();
+    for name in data {
+        train.extend(
+            read(&recipe.data[name])?
+                .into_iter()
+                .filter(|example| example.split == Split::Train && example.task == Task::Vqa)
+                .map(|example| TrainAnswer { answer: example.answer, labels: example.labels }),
+        );
+    }
     let mut seen = BTreeSet::new();
     for stage in &recipe.stages {
         seen.extend(images(&read_split(recipe, &stage.data, Split::Train)?));

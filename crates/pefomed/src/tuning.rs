@@ -100,7 +100,7 @@ pub(crate) fn describe(
     info.add_images(run, training.stages.iter().flat_map(|questions| &questions.examples));
     if let Some(evaluation) = &recipe.evaluation {
         let examples =
-            read_split(recipe, std::slice::from_ref(&evaluation.data), evaluation.split)?;
+            read_split(recipe, &evaluation.data, evaluation.split)?;
         info.add_images(run, &examples);
     }
     Ok(info)
@@ -155,27 +155,19 @@ pub(crate) fn recipe_of(run: &RunFolder) -> anyhow::Result<Recipe> {
     Recipe::read(&run.recipe(), &[]).with_context(wrong)
 }
 
-/// The data set and split that a run is evaluated on, unless the command line says otherwise.
+/// The data sets and split that a run is evaluated on, unless the command line says otherwise.
 pub(crate) fn evaluated(
     recipe: &Recipe,
     data: Option<&str>,
     split: Option<Split>,
-) -> anyhow::Result<(String, Split)> {
+) -> anyhow::Result<(Vec<String>, Split)> {
     let evaluation = recipe.evaluation.as_ref();
     let split = split.or(evaluation.map(|e| e.split)).unwrap_or(Split::Test);
     let known = || recipe.data.keys().cloned().collect::<Vec<_>>().join(", ");
-    let name = match data.map(str::to_owned).or(evaluation.map(|e| e.data.clone())) {
-        Some(name) if recipe.data.contains_key(&name) => name,
-        Some(name) => {
-            let names = recipe.data.keys().map(String::as_str);
-            let suggestion = pefomed_data::names::suggestion(&name, names);
-            return Err(crate::failure::Usage(format!(
-                "the recipe has no data set `{name}`: it has {}{suggestion}",
-                known()
-            ))
-            .into());
-        }
-        None if recipe.data.len() == 1 => known(),
+    let named = data.map(|name| vec![name.to_owned()]).or(evaluation.map(|e| e.data.clone()));
+    let chosen = match named {
+        Some(chosen) => chosen,
+        None if recipe.data.len() == 1 => vec![known()],
         None => {
             return Err(crate::failure::Usage(format!(
                 "the recipe has no [evaluation]: say which data set with --data; it has {}",
@@ -184,5 +176,16 @@ pub(crate) fn evaluated(
             .into());
         }
     };
-    Ok((name, split))
+    match chosen.iter().find(|name| !recipe.data.contains_key(*name)) {
+        None => Ok((chosen, split)),
+        Some(name) => {
+            let names = recipe.data.keys().map(String::as_str);
+            let suggestion = pefomed_data::names::suggestion(name, names);
+            Err(crate::failure::Usage(format!(
+                "the recipe has no data set `{name}`: it has {}{suggestion}",
+                known()
+            ))
+            .into())
+        }
+    }
 }

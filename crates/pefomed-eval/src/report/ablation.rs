@@ -29,6 +29,7 @@ pub(super) fn section(page: &mut Page, run: &Run) {
     for split in splits {
         table(page, run, split);
         chart(page, run, split);
+        captions(page, run, split);
     }
     page.push("</section>");
 }
@@ -77,6 +78,36 @@ fn table(page: &mut Page, run: &Run, split: &str) {
             escape(split)
         ),
         &head(&["", "Trainable", "All", "Open", "Closed", "Blank image", "Shuffled image"]),
+        &body,
+    );
+}
+
+/// What the first stage teaches is measured on its own task too: an answer of one word says little
+/// about what a projector lets through.
+fn captions(page: &mut Page, run: &Run, split: &str) {
+    let mut body = String::new();
+    for variant in &run.ablation {
+        let Some(task) =
+            variant.metrics.get(split).and_then(|metrics| metrics.task(Task::Caption))
+        else {
+            continue;
+        };
+        let cells = ImageCondition::ALL.map(|condition| {
+            task.condition(condition)
+                .map_or_else(|| "–".to_owned(), |it| with_interval(&it.overall.token_f1))
+        });
+        body.push_str(&row(&escape_short(&variant.name, 60), &cells));
+    }
+    if body.is_empty() {
+        return;
+    }
+    page.table(
+        "scores dense",
+        &format!(
+            "Token F1 in per cent of the captions of split {}, the first stage\u{2019}s own task.",
+            escape(split)
+        ),
+        &head(&["", "True image", "Blank image", "Shuffled image"]),
         &body,
     );
 }

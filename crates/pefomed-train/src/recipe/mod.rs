@@ -160,8 +160,10 @@ pub struct DataSet {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Evaluation {
-    /// Name of the data set.
-    pub data: String,
+    /// Names of one or more data sets, each task scored on its own. A single name may stand
+    /// without brackets.
+    #[serde(deserialize_with = "one_or_more")]
+    pub data: Vec<String>,
     /// The split to predict.
     #[serde(default = "Evaluation::default_split")]
     pub split: Split,
@@ -174,6 +176,31 @@ pub struct Evaluation {
     /// Controls to predict beside the true images: `blank`, `shuffled`.
     #[serde(default)]
     pub controls: Vec<ImageCondition>,
+}
+
+/// Reads `data = "vqa"` and `data = ["vqa", "captions"]` alike.
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    struct Names;
+    impl<'de> Visitor<'de> for Names {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the name of a data set or a list of names")
+        }
+
+        fn visit_str<E: de::Error>(self, name: &str) -> Result<Vec<String>, E> {
+            Ok(vec![name.to_owned()])
+        }
+
+        fn visit_seq<A: de::SeqAccess<'de>>(self, mut names: A) -> Result<Vec<String>, A::Error> {
+            let mut all = Vec::new();
+            while let Some(name) = names.next_element()? {
+                all.push(name);
+            }
+            Ok(all)
+        }
+    }
+    deserializer.deserialize_any(Names)
 }
 
 impl Evaluation {

@@ -62,7 +62,7 @@ steps = 300
 learning_rate = 1e-4
 
 [evaluation]
-data = "vqa"
+data = ["vqa", "captions"]
 split = "test"
 max_new_tokens = 32
 rows = 16
@@ -125,6 +125,7 @@ fn every_key_arrives() {
     assert_eq!((alignment.train_projector, alignment.train_adapter), (true, false));
     assert_eq!(vqa.length, Length::Steps(300));
     let evaluation = recipe.evaluation.unwrap();
+    assert_eq!(evaluation.data, ["vqa", "captions"]);
     assert_eq!(evaluation.controls, [ImageCondition::Blank, ImageCondition::Shuffled]);
     assert_eq!((evaluation.split, evaluation.rows), (Split::Test, 16));
 }

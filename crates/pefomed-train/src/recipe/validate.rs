@@ -233,8 +233,16 @@ impl Recipe {
                 format!("[evaluation] `{key}` {problem}"),
             ))
         };
-        if let Some(problem) = self.no_such_data(&evaluation.data) {
-            return wrong("data", problem);
+        if evaluation.data.is_empty() {
+            return wrong("data", "names no data set".to_owned());
+        }
+        for name in &evaluation.data {
+            if let Some(problem) = self.no_such_data(name) {
+                return wrong("data", problem);
+            }
+        }
+        if let Some(name) = repeated(&evaluation.data) {
+            return wrong("data", format!("names `{name}` twice"));
         }
         for (key, count) in
             [("max_new_tokens", evaluation.max_new_tokens), ("rows", evaluation.rows)]

@@ -195,7 +195,7 @@ impl<'a> Ablation<'a> {
         let recipe = &training.recipe;
         let (data, split) = tuning::evaluated(recipe, None, None)?;
         let options = scoring::options(recipe, &data, split)?;
-        let examples = read_split(recipe, &[data], split)?;
+        let examples = read_split(recipe, &data, split)?;
         let counter = context.progress.counter("encoding");
         let tick = |done, total| counter.tick(done, total);
         let asked = Asked::prepare(&training.parts, examples, &run.features(), &tick)?;
@@ -257,6 +257,7 @@ impl<'a> Ablation<'a> {
     fn text(&self) -> String {
         let mut head = row(["exact match, %", "trained"]);
         head.extend(self.conditions.iter().map(|condition| format!("{} image", condition.name())));
+        head.push("captions, token F1".to_owned());
         let mut rows = vec![head];
         for variant in &self.variants {
             let name = variant.name.split_once('-').map_or(variant.name, |(_, name)| name);
@@ -269,6 +270,12 @@ impl<'a> Ablation<'a> {
                     |scores| metrics_table::percent(&scores.overall.exact_match),
                 ));
             }
+            let task = variant.metrics.task(Task::Caption);
+            let captions = task.and_then(|task| task.condition(ImageCondition::True));
+            cells.push(captions.map_or_else(
+                || "–".to_owned(),
+                |scores| metrics_table::percent(&scores.overall.token_f1),
+            ));
             rows.push(cells);
         }
         let baseline = self

@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     /// The split: train, val or test; that of the recipe's evaluation by default.
     #[arg(long)]
     split: Option<Split>,
-    /// The data set of the recipe; that of its evaluation by default.
+    /// A data set of the recipe; those of its evaluation by default.
     #[arg(long, value_name = "NAME")]
     data: Option<String>,
     /// The adapter as it was after this stage, or `none` for the untuned model.
@@ -86,7 +86,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
         return Err(Usage(problem.to_owned()).into());
     }
     let adapter = adapter(&recipe, &run, arguments.stage.as_deref())?;
-    let examples = read_split(&recipe, &[data], split)?;
+    let examples = read_split(&recipe, &data, split)?;
     let parts = tuning::load_parts(context, &recipe)?;
     let model = match &adapter {
         Some(folder) => parts.tuned(folder)?,

@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
     /// The split of a run: train, val or test; that of the recipe's evaluation by default.
     #[arg(long)]
     split: Option<Split>,
-    /// The data set of a run's recipe; that of its evaluation by default.
+    /// A data set of a run's recipe; those of its evaluation by default.
     #[arg(long, value_name = "NAME")]
     data: Option<String>,
     /// Also write the scores to this file.

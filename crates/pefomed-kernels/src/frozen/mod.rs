@@ -1,0 +1,162 @@
+//! Linear maps whose weights never change: packed once, in the layout each product wants.
+//!
+//! Tuning an adapter on a frozen base needs two products with every weight: `x · Wᵀ` forward, and
+//! `g · W` for the gradient of the input. There is none for the weight, so nothing ties the weight to
+//! the framework's layout, and it need not be kept in float32.
+
+mod bf16;
+
+use std::fmt;
+use std::str::FromStr;
+
+use bf16::Panels;
+
+use crate::matmul::{Matrix, MatrixMut, multiply};
+
+/// What frozen weights are kept and multiplied in. Sums are float32 in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// Weights and inputs of each product rounded to bfloat16.
+    Bf16,
+    /// Nothing rounded.
+    Float32,
+}
+
+impl Precision {
+    /// The fastest this processor has: bfloat16 with its instructions, otherwise float32.
+    pub fn fastest() -> Self {
+        if bf16::available() { Self::Bf16 } else { Self::Float32 }
+    }
+
+    /// Whether this processor has kernels for it.
+    pub fn is_available(self) -> bool {
+        self == Self::Float32 || bf16::available()
+    }
+
+    /// The word in recipes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bf16 => "bf16",
+            Self::Float32 => "float32",
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        [Self::Bf16, Self::Float32]
+            .into_iter()
+            .find(|precision| precision.name() == name)
+            .ok_or_else(|| format!("no precision is called `{name}`; known are bf16, float32"))
+    }
+}
+
+/// A frozen weight `[N, K]` for `y = x · Wᵀ` and `dx = g · W`.
+#[derive(Clone)]
+pub struct FrozenLinear {
+    inputs: usize,
+    outputs: usize,
+    weight: Weight,
+}
+
+#[derive(Clone)]
+enum Weight {
+    /// `Wᵀ` and `W`, each in its panels.
+    Bf16 { forward: Panels, backward: Panels },
+    /// `W` row by row.
+    Float32(Vec<f32>),
+}
+
+impl fmt::Debug for FrozenLinear {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FrozenLinear({} → {}, {})", self.inputs, self.outputs, self.precision())
+    }
+}
+
+impl FrozenLinear {
+    /// Packs some weights `[Nᵢ, K]`, row by row, that read the same input, into one map with
+    /// `ΣNᵢ` outputs.
+    ///
+    /// # Panics
+    /// When a weight is not a whole number of rows, or the precision is not
+    /// [available](Precision::is_available).
+    pub fn new(weights: &[&[f32]], inputs: usize, precision: Precision) -> Self {
+        assert!(weights.iter().all(|weight| weight.len().is_multiple_of(inputs)));
+        let all: Vec<f32> = weights.concat();
+        let outputs = all.len() / inputs;
+        let weight = match precision {
+            Precision::Bf16 => {
+                assert!(bf16::available(), "no bfloat16 instructions");
+                Weight::Bf16 {
+                    forward: Panels::new(inputs, outputs, |k, n| all[n * inputs + k]),
+                    backward: Panels::new(outputs, inputs, |n, k| all[n * inputs + k]),
+                }
+            }
+            Precision::Float32 => Weight::Float32(all),
+        };
+        Self { inputs, outputs, weight }
+    }
+
+    /// Width `K` of the input.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// Width `N` of the output.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// What the weight is kept in.
+    pub fn precision(&self) -> Precision {
+        match self.weight {
+            Weight::Bf16 { .. } => Precision::Bf16,
+            Weight::Float32(_) => Precision::Float32,
+        }
+    }
+
+    /// Bytes of the packed weight.
+    pub fn bytes(&self) -> usize {
+        match &self.weight {
+            Weight::Bf16 { forward, backward } => forward.bytes() + backward.bytes(),
+            Weight::Float32(weight) => size_of_val(&weight[..]),
+        }
+    }
+
+    /// `y = x · Wᵀ` for `x` `[M, K]` and `y` `[M, N]`, or `y += …`.
+    pub fn forward(&self, x: &[f32], y: &mut [f32], add: bool) {
+        let rows = x.len() / self.inputs;
+        match &self.weight {
+            Weight::Bf16 { forward, .. } => forward.multiply(x, rows, y, self.outputs, add),
+            Weight::Float32(weight) => {
+                let w = Matrix::new(weight, self.outputs, self.inputs);
+                let y = MatrixMut::new(y, rows, self.outputs);
+                multiply(y, Matrix::new(x, rows, self.inputs), w.transposed(), 1.0, add);
+            }
+        }
+    }
+
+    /// `dx = g · W` for `g` `[M, N]` and `dx` `[M, K]`, or `dx += …`.
+    pub fn backward(&self, g: &[f32], dx: &mut [f32], add: bool) {
+        let rows = g.len() / self.outputs;
+        match &self.weight {
+            Weight::Bf16 { backward, .. } => backward.multiply(g, rows, dx, self.inputs, add),
+            Weight::Float32(weight) => {
+                let w = Matrix::new(weight, self.outputs, self.inputs);
+                let dx = MatrixMut::new(dx, rows, self.inputs);
+                multiply(dx, Matrix::new(g, rows, self.outputs), w, 1.0, add);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

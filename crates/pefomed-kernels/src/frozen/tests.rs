@@ -1,0 +1,96 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::testing::values;
+
+/// What bfloat16 keeps of a number: eight bits of its fraction.
+fn rounded(value: f32) -> f64 {
+    let unit = 2_f64.powi(f64::from(value.abs()).log2().floor() as i32 - 7);
+    let scaled = f64::from(value) / unit;
+    if value == 0.0 { 0.0 } else { scaled.round_ties_even() * unit }
+}
+
+/// Product in float64 of what each precision multiplies, and the sum of the magnitudes.
+fn reference(
+    precision: Precision,
+    x: &[f32],
+    weight: impl Fn(usize) -> f32,
+    inner: usize,
+) -> (f64, f64) {
+    let keep = |value: f32| match precision {
+        Precision::Bf16 => rounded(value),
+        Precision::Float32 => f64::from(value),
+    };
+    (0..inner).fold((0.0, 0.0), |(sum, size), k| {
+        let product = keep(x[k]) * keep(weight(k));
+        (sum + product, size + product.abs())
+    })
+}
+
+fn check(precision: Precision, rows: usize, inputs: usize, outputs: usize, seed: u64) {
+    let weight = values(seed, outputs * inputs);
+    let split = (outputs / 3) * inputs;
+    let linear = FrozenLinear::new(&[&weight[..split], &weight[split..]], inputs, precision);
+    assert_eq!((linear.inputs(), linear.outputs()), (inputs, outputs));
+    let x = values(seed + 1, rows * inputs);
+    let g = values(seed + 2, rows * outputs);
+    let start = values(seed + 3, rows * outputs.max(inputs));
+    let near = |got: f32, want: f64, size: f64| {
+        assert!((f64::from(got) - want).abs() <= 2e-6 * size + 1e-30, "{got} {want} ({size})");
+    };
+    for add in [false, true] {
+        let mut y = start[..rows * outputs].to_vec();
+        linear.forward(&x, &mut y, add);
+        let mut dx = start[..rows * inputs].to_vec();
+        linear.backward(&g, &mut dx, add);
+        for row in 0..rows {
+            let x = &x[row * inputs..];
+            for n in 0..outputs {
+                let (sum, size) = reference(precision, x, |k| weight[n * inputs + k], inputs);
+                let before = if add { f64::from(start[row * outputs + n]) } else { 0.0 };
+                near(y[row * outputs + n], before + sum, size + before.abs());
+            }
+            let g = &g[row * outputs..];
+            for k in 0..inputs {
+                let (sum, size) = reference(precision, g, |n| weight[n * inputs + k], outputs);
+                let before = if add { f64::from(start[row * inputs + k]) } else { 0.0 };
+                near(dx[row * inputs + k], before + sum, size + before.abs());
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn products_are_those_of_float64_up_to_the_rounding_of_operands(
+        rows in 0_usize..20, inputs in 1_usize..100, outputs in 1_usize..110, seed in any::<u32>(),
+    ) {
+        check(Precision::Float32, rows, inputs, outputs, u64::from(seed));
+        if Precision::Bf16.is_available() {
+            check(Precision::Bf16, rows, inputs, outputs, u64::from(seed));
+        }
+    }
+}
+
+#[test]
+fn a_row_is_the_same_among_others_and_on_more_threads() {
+    let precision = Precision::fastest();
+    let (rows, inputs, outputs) = (133, 576, 960);
+    let weight = values(1, outputs * inputs);
+    let linear = FrozenLinear::new(&[&weight], inputs, precision);
+    let x = values(2, rows * inputs);
+    let product = |x: &[f32], threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let mut y = vec![0.0; x.len() / inputs * outputs];
+        pool.install(|| linear.forward(x, &mut y, false));
+        y
+    };
+    let all = product(&x, 1);
+    assert_eq!(all, product(&x, 3));
+    if precision == Precision::Bf16 {
+        let alone = product(&x[77 * inputs..78 * inputs], 1);
+        assert_eq!(all[77 * outputs..78 * outputs], alone[..]);
+    }
+}

@@ -1,0 +1,208 @@
+//! The first half of a decoder layer: norm, queries, keys and values, rotary embedding, attention
+//! over message trees, output projection, residual.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::low_rank::{Columns, LowRank, LowRankSite, join};
+use super::rms_norm;
+use super::rotary::RotaryTable;
+use super::tree_attention::{self, Tiles};
+use crate::attention::TreeRanges;
+use crate::frozen::FrozenLinear;
+use crate::host_function::{HostFunction, Kept};
+
+/// How the columns of queries, keys and values are cut into heads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttentionShape {
+    /// Query heads `H`.
+    pub heads: usize,
+    /// Key and value heads `K`, a divisor of `H`.
+    pub key_heads: usize,
+    /// Width `D` of a head.
+    pub head_dim: usize,
+}
+
+impl AttentionShape {
+    /// Columns of queries, keys and values together.
+    pub(super) fn width(self) -> usize {
+        (self.heads + 2 * self.key_heads) * self.head_dim
+    }
+
+    /// First column of the keys that a query head reads.
+    pub(super) fn key_column(self, head: usize) -> usize {
+        (self.heads + head / (self.heads / self.key_heads)) * self.head_dim
+    }
+
+    /// First column of its values.
+    pub(super) fn value_column(self, head: usize) -> usize {
+        self.key_column(head) + self.key_heads * self.head_dim
+    }
+
+    /// Columns of queries, keys and values.
+    fn parts(self) -> [Columns; 3] {
+        let (q, kv) = (self.heads * self.head_dim, self.key_heads * self.head_dim);
+        let width = self.width();
+        [0..q, q..q + kv, q + kv..width].map(|range| Columns { range, width })
+    }
+}
+
+/// The frozen weights of the half.
+#[derive(Clone, Debug)]
+pub struct Projected {
+    /// Weight of the norm, `[C]`.
+    pub norm: Vec<f32>,
+    /// `ε` of the norm.
+    pub eps: f32,
+    /// Queries, keys and values as one map, `C → (H + 2K)·D`.
+    pub qkv: FrozenLinear,
+    /// Output projection, `H·D → C`.
+    pub output: FrozenLinear,
+    /// How columns are cut into heads.
+    pub shape: AttentionShape,
+}
+
+/// The half for one batch. Its inputs are `x` `[T, C]`, then `A` and `B` of every site that has an
+/// update, in the order query, key, value, output.
+pub struct AttentionHalf {
+    weights: Arc<Projected>,
+    layout: Arc<AttentionLayout>,
+    sites: [Option<LowRankSite>; 4],
+}
+
+/// What all layers share of a batch: the positions' angles and who sees whom.
+#[derive(Debug)]
+pub struct AttentionLayout {
+    rotary: RotaryTable,
+    tiles: Tiles,
+}
+
+impl AttentionLayout {
+    /// The layout of trees that lie one after the other, with an angle table for their positions.
+    ///
+    /// # Panics
+    /// When the table is for another number of positions.
+    pub fn new(trees: &[TreeRanges], rotary: RotaryTable) -> Self {
+        let tiles = Tiles::new(trees);
+        assert_eq!(tiles.len(), rotary.len(), "positions of the batch");
+        Self { rotary, tiles }
+    }
+}
+
+impl fmt::Debug for AttentionHalf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AttentionHalf({:?})", self.weights.shape)
+    }
+}
+
+/// Kept for the backward pass.
+struct State {
+    scales: Vec<f32>,
+    qkv: Vec<f32>,
+    mixed: Vec<f32>,
+    logs: Vec<f32>,
+    narrow: [Option<Vec<f32>>; 4],
+}
+
+impl AttentionHalf {
+    /// The half with updates on queries, keys, values and the output projection.
+    pub fn new(
+        weights: Arc<Projected>,
+        layout: Arc<AttentionLayout>,
+        sites: [Option<LowRankSite>; 4],
+    ) -> Self {
+        Self { weights, layout, sites }
+    }
+
+    /// The output `[T, C]`, and queries, keys and values `[T, (H + 2K)·D]`, turned to their positions,
+    /// for a cache.
+    pub fn forward_with_qkv(&self, inputs: &[&[f32]]) -> (Vec<f32>, Vec<f32>) {
+        let (out, state) = self.compute(inputs);
+        (out, state.qkv)
+    }
+
+    fn compute(&self, inputs: &[&[f32]]) -> (Vec<f32>, State) {
+        let Projected { norm, eps, qkv: project, output, shape } = &*self.weights;
+        let (x, width) = (inputs[0], shape.width());
+        let rows = x.len() / norm.len();
+        let [q_update, k_update, v_update, o_update] = join(&self.sites, inputs);
+
+        let mut normed = vec![0.0; x.len()];
+        let scales = rms_norm::forward(x, norm, *eps, &mut normed);
+        let mut qkv = vec![0.0; rows * width];
+        project.forward(&normed, &mut qkv, false);
+        let mut updated = |update: Option<LowRank<'_>>, columns: &Columns| {
+            update.map(|update| update.forward(&normed, &mut qkv, columns))
+        };
+        let [q, k, v] = shape.parts();
+        let narrow = [updated(q_update, &q), updated(k_update, &k), updated(v_update, &v)];
+        drop(normed);
+        self.layout.rotary.turn(&mut qkv, width, shape.heads + shape.key_heads);
+        let (mixed, logs) = tree_attention::forward(*shape, &self.layout.tiles, &qkv);
+        let mut out = x.to_vec();
+        output.forward(&mixed, &mut out, true);
+        let all = Columns::all(norm.len());
+        let last = o_update.map(|update| update.forward(&mixed, &mut out, &all));
+        let [q, k, v] = narrow;
+        (out, State { scales, qkv, mixed, logs, narrow: [q, k, v, last] })
+    }
+}
+
+impl HostFunction for AttentionHalf {
+    fn output_shape(&self, inputs: &[&[usize]]) -> [usize; 2] {
+        [inputs[0][0], self.weights.norm.len()]
+    }
+
+    fn forward(&self, inputs: &[&[f32]], _keep: bool) -> (Vec<f32>, Kept) {
+        let (out, state) = self.compute(inputs);
+        (out, Arc::new(state))
+    }
+
+    fn backward(
+        &self,
+        inputs: &[&[f32]],
+        kept: &Kept,
+        gradient: &[f32],
+        wanted: &[bool],
+    ) -> Vec<Vec<f32>> {
+        let state: &State = kept.downcast_ref().expect("what this function kept");
+        let Projected { norm, qkv: project, output, shape, .. } = &*self.weights;
+        let (x, width) = (inputs[0], shape.width());
+        let rows = x.len() / norm.len();
+        let [q_update, k_update, v_update, o_update] = join(&self.sites, inputs);
+        let mut gradients = vec![Vec::new(); inputs.len()];
+
+        let mut d_mixed = vec![0.0; state.mixed.len()];
+        output.backward(gradient, &mut d_mixed, false);
+        if let (Some(update), Some(narrow)) = (o_update, &state.narrow[3]) {
+            let (from, all) = ((&state.mixed[..], &narrow[..]), Columns::all(norm.len()));
+            update.backward(from, (gradient, &all), &mut d_mixed, wanted, &mut gradients);
+        }
+        let tiles = &self.layout.tiles;
+        let mut d_qkv = tree_attention::backward(
+            *shape,
+            tiles,
+            &state.qkv,
+            &state.mixed,
+            &state.logs,
+            &d_mixed,
+        );
+        drop(d_mixed);
+        self.layout.rotary.turn_back(&mut d_qkv, width, shape.heads + shape.key_heads);
+
+        let mut d_normed = vec![0.0; rows * norm.len()];
+        project.backward(&d_qkv, &mut d_normed, false);
+        let normed = rms_norm::again(x, norm, &state.scales);
+        let updates = [q_update, k_update, v_update].into_iter().zip(&state.narrow);
+        for ((update, narrow), columns) in updates.zip(&shape.parts()) {
+            if let (Some(update), Some(narrow)) = (update, narrow) {
+                let (from, to) = ((&normed[..], &narrow[..]), (&d_qkv[..], columns));
+                update.backward(from, to, &mut d_normed, wanted, &mut gradients);
+            }
+        }
+        let mut dx = gradient.to_vec();
+        rms_norm::backward(x, norm, &state.scales, &d_normed, &mut dx);
+        gradients[0] = dx;
+        gradients
+    }
+}

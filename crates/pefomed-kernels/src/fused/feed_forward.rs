@@ -1,0 +1,156 @@
+//! The second half of a decoder layer: norm, gate and up projections, SwiGLU, down projection,
+//! residual.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::low_rank::{Columns, LowRankSite, join};
+use super::rms_norm;
+use crate::frozen::FrozenLinear;
+use crate::host_function::{HostFunction, Kept};
+use crate::simd::{exp, widest};
+
+/// The frozen weights of the half.
+#[derive(Clone, Debug)]
+pub struct FeedForward {
+    /// Weight of the norm, `[C]`.
+    pub norm: Vec<f32>,
+    /// `ε` of the norm.
+    pub eps: f32,
+    /// Gate and up projections as one map, `C → 2M`.
+    pub gate_up: FrozenLinear,
+    /// Down projection, `M → C`.
+    pub down: FrozenLinear,
+}
+
+/// The half for one batch. Its inputs are `x` `[T, C]`, then `A` and `B` of every site that has an
+/// update, in the order gate, up, down.
+pub struct FeedForwardHalf {
+    weights: Arc<FeedForward>,
+    sites: [Option<LowRankSite>; 3],
+}
+
+impl fmt::Debug for FeedForwardHalf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FeedForwardHalf({:?})", self.weights.down)
+    }
+}
+
+/// Kept for the backward pass.
+struct State {
+    scales: Vec<f32>,
+    gate_up: Vec<f32>,
+    narrow: [Option<Vec<f32>>; 3],
+}
+
+/// Columns of gates and of ups, side by side.
+fn halves(width: usize) -> [Columns; 2] {
+    [0..width, width..2 * width].map(|range| Columns { range, width: 2 * width })
+}
+
+/// `silu(gate) · up`, `[T, M]`, of gates and ups `[T, 2M]`.
+fn swiglu(gate_up: &[f32], width: usize) -> Vec<f32> {
+    let mut out = vec![0.0; gate_up.len() / 2];
+    widest(|| {
+        for (row, out) in gate_up.chunks_exact(2 * width).zip(out.chunks_exact_mut(width)) {
+            let (gate, up) = row.split_at(width);
+            for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
+                *out = gate / (1.0 + exp(-gate)) * up;
+            }
+        }
+    });
+    out
+}
+
+/// Gradients of gates and ups, `[T, 2M]`, for the gradient of their product.
+fn swiglu_backward(gate_up: &[f32], gradient: &[f32], width: usize) -> Vec<f32> {
+    let mut out = vec![0.0; gate_up.len()];
+    widest(|| {
+        let rows = gate_up.chunks_exact(2 * width).zip(gradient.chunks_exact(width));
+        for ((row, g), out) in rows.zip(out.chunks_exact_mut(2 * width)) {
+            let (gate, up) = row.split_at(width);
+            let (d_gate, d_up) = out.split_at_mut(width);
+            let outs = d_gate.iter_mut().zip(d_up);
+            for (((d_gate, d_up), g), (gate, up)) in outs.zip(g).zip(gate.iter().zip(up)) {
+                let sigmoid = 1.0 / (1.0 + exp(-gate));
+                *d_gate = g * up * sigmoid * (1.0 + gate * (1.0 - sigmoid));
+                *d_up = g * gate * sigmoid;
+            }
+        }
+    });
+    out
+}
+
+impl FeedForwardHalf {
+    /// The half with updates on gate, up and down projections.
+    pub fn new(weights: Arc<FeedForward>, sites: [Option<LowRankSite>; 3]) -> Self {
+        Self { weights, sites }
+    }
+}
+
+impl HostFunction for FeedForwardHalf {
+    fn output_shape(&self, inputs: &[&[usize]]) -> [usize; 2] {
+        [inputs[0][0], self.weights.norm.len()]
+    }
+
+    fn forward(&self, inputs: &[&[f32]], _keep: bool) -> (Vec<f32>, Kept) {
+        let FeedForward { norm, eps, gate_up: project, down } = &*self.weights;
+        let (x, width) = (inputs[0], down.inputs());
+        let [gate_update, up_update, down_update] = join(&self.sites, inputs);
+        let mut normed = vec![0.0; x.len()];
+        let scales = rms_norm::forward(x, norm, *eps, &mut normed);
+        let mut gate_up = vec![0.0; x.len() / norm.len() * 2 * width];
+        project.forward(&normed, &mut gate_up, false);
+        let [gate, up] = halves(width);
+        let gate = gate_update.map(|update| update.forward(&normed, &mut gate_up, &gate));
+        let up = up_update.map(|update| update.forward(&normed, &mut gate_up, &up));
+        drop(normed);
+        let product = swiglu(&gate_up, width);
+        let mut out = x.to_vec();
+        down.forward(&product, &mut out, true);
+        let all = Columns::all(norm.len());
+        let last = down_update.map(|update| update.forward(&product, &mut out, &all));
+        (out, Arc::new(State { scales, gate_up, narrow: [gate, up, last] }))
+    }
+
+    fn backward(
+        &self,
+        inputs: &[&[f32]],
+        kept: &Kept,
+        gradient: &[f32],
+        wanted: &[bool],
+    ) -> Vec<Vec<f32>> {
+        let state: &State = kept.downcast_ref().expect("what this function kept");
+        let FeedForward { norm, gate_up: project, down, .. } = &*self.weights;
+        let (x, width) = (inputs[0], down.inputs());
+        let [gate_update, up_update, down_update] = join(&self.sites, inputs);
+        let mut gradients = vec![Vec::new(); inputs.len()];
+
+        let mut d_product = vec![0.0; state.gate_up.len() / 2];
+        down.backward(gradient, &mut d_product, false);
+        if let (Some(update), Some(narrow)) = (down_update, &state.narrow[2]) {
+            let (product, all) = (swiglu(&state.gate_up, width), Columns::all(norm.len()));
+            let (from, to) = ((&product[..], &narrow[..]), (gradient, &all));
+            update.backward(from, to, &mut d_product, wanted, &mut gradients);
+        }
+        let d_gate_up = swiglu_backward(&state.gate_up, &d_product, width);
+        drop(d_product);
+
+        let mut d_normed = vec![0.0; x.len()];
+        project.backward(&d_gate_up, &mut d_normed, false);
+        let updates = [gate_update, up_update].into_iter().zip(&state.narrow);
+        if self.sites[..2].iter().any(Option::is_some) {
+            let normed = rms_norm::again(x, norm, &state.scales);
+            for ((update, narrow), columns) in updates.zip(&halves(width)) {
+                if let (Some(update), Some(narrow)) = (update, narrow) {
+                    let (from, to) = ((&normed[..], &narrow[..]), (&d_gate_up[..], columns));
+                    update.backward(from, to, &mut d_normed, wanted, &mut gradients);
+                }
+            }
+        }
+        let mut dx = gradient.to_vec();
+        rms_norm::backward(x, norm, &state.scales, &d_normed, &mut dx);
+        gradients[0] = dx;
+        gradients
+    }
+}

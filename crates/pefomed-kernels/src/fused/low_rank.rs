@@ -1,0 +1,150 @@
+//! A trained update of low rank on a frozen product: `y += scale · dropout(x) · Aᵀ · Bᵀ`.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::dropout::Dropout;
+use crate::matmul::{Matrix, MatrixMut, multiply};
+
+/// Where an update sits: which of the block's inputs are its matrices, and how they are applied.
+#[derive(Clone, Debug)]
+pub struct LowRankSite {
+    /// Rank `r`.
+    pub rank: usize,
+    /// Factor of the update.
+    pub scale: f32,
+    /// Dropout on its input, with the number that tells this place in the model apart.
+    pub dropout: Option<(Dropout, u64)>,
+}
+
+/// An update with its matrices `A` `[r, K]` and `B` `[N, r]`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LowRank<'a> {
+    site: &'a LowRankSite,
+    a: &'a [f32],
+    b: &'a [f32],
+    /// Where `A` stands among the inputs of the function; `B` comes after it.
+    slot: usize,
+}
+
+/// Joins the sites that have an update with their matrices, which follow `x` among the inputs of a
+/// function.
+pub(super) fn join<'a, const N: usize>(
+    sites: &'a [Option<LowRankSite>; N],
+    inputs: &[&'a [f32]],
+) -> [Option<LowRank<'a>>; N] {
+    let mut slot = 1;
+    sites.each_ref().map(|site| {
+        let update = LowRank { site: site.as_ref()?, a: inputs[slot], b: inputs[slot + 1], slot };
+        slot += 2;
+        Some(update)
+    })
+}
+
+/// Columns of a matrix whose rows are `width` long.
+#[derive(Clone, Debug)]
+pub(super) struct Columns {
+    pub(super) range: Range<usize>,
+    pub(super) width: usize,
+}
+
+impl Columns {
+    /// All columns of a matrix.
+    pub(super) fn all(width: usize) -> Self {
+        Self { range: 0..width, width }
+    }
+}
+
+impl LowRank<'_> {
+    fn inputs(&self) -> usize {
+        self.a.len() / self.site.rank
+    }
+
+    fn outputs(&self) -> usize {
+        self.b.len() / self.site.rank
+    }
+
+    fn mask(&self) -> Option<Vec<f32>> {
+        let (dropout, place) = self.site.dropout.as_ref()?;
+        dropout.mask(*place, self.inputs())
+    }
+
+    fn dropped<'x>(x: &'x [f32], mask: Option<&[f32]>) -> Cow<'x, [f32]> {
+        match mask {
+            None => Cow::Borrowed(x),
+            Some(mask) => Cow::Owned(x.iter().zip(mask).map(|(x, m)| x * m).collect()),
+        }
+    }
+
+    /// Adds the update for `x` `[T, K]` to some columns of `y`. Returns `dropout(x) · Aᵀ`, `[T, r]`.
+    pub(super) fn forward(&self, x: &[f32], y: &mut [f32], columns: &Columns) -> Vec<f32> {
+        let (inputs, outputs, rank) = (self.inputs(), self.outputs(), self.site.rank);
+        let rows = x.len() / inputs;
+        assert_eq!(columns.range.len(), outputs);
+        let mut narrow = vec![0.0; rows * rank];
+        let mask = self.mask();
+        let x = Self::dropped(x, mask.as_deref());
+        let a = Matrix::new(self.a, rank, inputs);
+        let b = Matrix::new(self.b, outputs, rank);
+        let out = MatrixMut::new(&mut narrow, rows, rank);
+        multiply(out, Matrix::new(&x, rows, inputs), a.transposed(), 1.0, false);
+        let y = columns.of_mut(y);
+        let out = MatrixMut::strided(y, rows, outputs, columns.width);
+        multiply(out, Matrix::new(&narrow, rows, rank), b.transposed(), self.site.scale, true);
+        narrow
+    }
+
+    /// For the gradient in some columns of `g`: adds that of `x` to `dx`, and puts those of the
+    /// matrices that are `wanted` into their slots of `gradients`.
+    pub(super) fn backward(
+        &self,
+        (x, narrow): (&[f32], &[f32]),
+        (g, columns): (&[f32], &Columns),
+        dx: &mut [f32],
+        wanted: &[bool],
+        gradients: &mut [Vec<f32>],
+    ) {
+        let (inputs, outputs, rank) = (self.inputs(), self.outputs(), self.site.rank);
+        let (rows, scale) = (x.len() / inputs, self.site.scale);
+        let g = Matrix::strided(columns.of(g), rows, outputs, columns.width);
+        let (a, b) = (Matrix::new(self.a, rank, inputs), Matrix::new(self.b, outputs, rank));
+        let mut d_narrow = vec![0.0; rows * rank];
+        multiply(MatrixMut::new(&mut d_narrow, rows, rank), g, b, scale, false);
+        let d_narrow = Matrix::new(&d_narrow, rows, rank);
+
+        let mask = self.mask();
+        if let Some(mask) = &mask {
+            let mut update = vec![0.0; rows * inputs];
+            multiply(MatrixMut::new(&mut update, rows, inputs), d_narrow, a, 1.0, false);
+            for ((dx, update), mask) in dx.iter_mut().zip(&update).zip(mask) {
+                *dx += update * mask;
+            }
+        } else {
+            multiply(MatrixMut::new(dx, rows, inputs), d_narrow, a, 1.0, true);
+        }
+        if wanted[self.slot] {
+            let x = Self::dropped(x, mask.as_deref());
+            let mut da = vec![0.0; self.a.len()];
+            let (out, x) = (MatrixMut::new(&mut da, rank, inputs), Matrix::new(&x, rows, inputs));
+            multiply(out, d_narrow.transposed(), x, 1.0, false);
+            gradients[self.slot] = da;
+        }
+        if wanted[self.slot + 1] {
+            let mut db = vec![0.0; self.b.len()];
+            let narrow = Matrix::new(narrow, rows, rank);
+            multiply(MatrixMut::new(&mut db, outputs, rank), g.transposed(), narrow, scale, false);
+            gradients[self.slot + 1] = db;
+        }
+    }
+}
+
+impl Columns {
+    /// The values from the first of these columns on.
+    fn of<'a>(&self, values: &'a [f32]) -> &'a [f32] {
+        values.get(self.range.start..).unwrap_or(&[])
+    }
+
+    fn of_mut<'a>(&self, values: &'a mut [f32]) -> &'a mut [f32] {
+        values.get_mut(self.range.start..).unwrap_or(&mut [])
+    }
+}

@@ -1,0 +1,23 @@
+//! The two halves of a decoder layer over frozen weights, each as one function with its own
+//! derivative.
+//!
+//! Both read `x` `[T, C]` and return `x` plus what the half computes, so that one node of the graph
+//! stands for a norm, its products, the low-rank updates on them and the residual. What is kept for
+//! the backward pass is what cannot be had back cheaply: the products before their nonlinearity, one
+//! number a row for a norm, one a row and head for a softmax. Normed inputs and softmax weights are
+//! computed again.
+
+mod attention;
+mod feed_forward;
+mod low_rank;
+mod rms_norm;
+mod rotary;
+mod tree_attention;
+
+pub use attention::{AttentionHalf, AttentionLayout, AttentionShape, Projected};
+pub use feed_forward::{FeedForward, FeedForwardHalf};
+pub use low_rank::LowRankSite;
+pub use rotary::RotaryTable;
+
+#[cfg(test)]
+mod tests;

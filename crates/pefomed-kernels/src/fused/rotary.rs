@@ -1,0 +1,56 @@
+//! Rotary position embedding (arXiv 2104.09864) in place, in the half-split layout.
+
+use crate::rotary::angles;
+use crate::simd::widest;
+
+/// Cosines and sines of the positions of a batch, `[T, D/2]` each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RotaryTable {
+    half: usize,
+    cos: Vec<f32>,
+    sin: Vec<f32>,
+}
+
+impl RotaryTable {
+    /// Tables for heads of `head_dim`, as [`Rotary`](crate::rotary::Rotary) has them in float32.
+    pub fn new(positions: &[u32], head_dim: usize, base: f64) -> Self {
+        let angles: Vec<f64> = angles(positions, head_dim, base, false).collect();
+        Self {
+            half: head_dim / 2,
+            cos: angles.iter().map(|angle| angle.cos() as f32).collect(),
+            sin: angles.iter().map(|angle| angle.sin() as f32).collect(),
+        }
+    }
+
+    /// Number of positions.
+    pub(super) fn len(&self) -> usize {
+        self.cos.len() / self.half
+    }
+
+    /// Turns the first `heads` heads of every row of `x`; rows are `width` apart.
+    pub(super) fn turn(&self, x: &mut [f32], width: usize, heads: usize) {
+        self.rotate(x, width, heads, 1.0);
+    }
+
+    /// Turns back, which is the derivative of turning.
+    pub(super) fn turn_back(&self, x: &mut [f32], width: usize, heads: usize) {
+        self.rotate(x, width, heads, -1.0);
+    }
+
+    fn rotate(&self, x: &mut [f32], width: usize, heads: usize, direction: f32) {
+        let half = self.half;
+        widest(|| {
+            let tables = self.cos.chunks_exact(half).zip(self.sin.chunks_exact(half));
+            for (row, (cos, sin)) in x.chunks_exact_mut(width).zip(tables) {
+                for head in row[..heads * 2 * half].chunks_exact_mut(2 * half) {
+                    let (first, second) = head.split_at_mut(half);
+                    let pairs = first.iter_mut().zip(second);
+                    for ((a, b), (cos, sin)) in pairs.zip(cos.iter().zip(sin)) {
+                        let sin = direction * sin;
+                        (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
+                    }
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,266 @@
+//! Grouped-query attention over message trees, forward and backward, a tile of rows at a time.
+//!
+//! A row sees its tree's root and its own branch up to itself: two ranges. A tile of up to 64 rows,
+//! of the root or of neighbouring branches, is multiplied with the keys of those ranges only; its
+//! scores are the only ones that exist. Each row keeps the logarithm of its softmax sum, from which the
+//! backward pass computes the weights again (FlashAttention-2, arXiv 2307.08691, has the same
+//! recomputation; the ranges are those of message trees).
+
+use std::ops::Range;
+
+use super::AttentionShape;
+use crate::attention::TreeRanges;
+use crate::matmul::{Matrix, MatrixMut, multiply};
+use crate::simd::{exp, sum2, widest};
+
+/// Rows that are computed together.
+const TILE: usize = 64;
+
+/// Rows that see the same root, with the keys around them.
+struct Tile {
+    rows: Range<usize>,
+    /// Keys that all rows see; empty for rows of the root itself.
+    root: Range<usize>,
+    /// Keys of the rows' own part, of which each sees its own.
+    local: Range<usize>,
+}
+
+impl Tile {
+    fn keys(&self) -> usize {
+        self.root.len() + self.local.len()
+    }
+
+    /// Columns of the tile's scores that a row may not see before and after those that it may:
+    /// it sees the root, nothing of `hidden`, and then its own part up to itself.
+    fn hidden(&self, row: usize, starts: &[usize]) -> (Range<usize>, usize) {
+        let root = self.root.len();
+        (root..root + starts[row] - self.local.start, root + row + 1 - self.local.start)
+    }
+}
+
+/// The layout of a batch, cut into tiles once for all layers.
+#[derive(Debug)]
+pub(super) struct Tiles {
+    tiles: Vec<Tile>,
+    /// Where the own part of each row begins.
+    starts: Vec<usize>,
+}
+
+impl std::fmt::Debug for Tile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} sees {:?} and {:?}", self.rows, self.root, self.local)
+    }
+}
+
+impl Tiles {
+    pub(super) fn new(trees: &[TreeRanges]) -> Self {
+        let mut this = Self { tiles: Vec::new(), starts: Vec::new() };
+        for tree in trees {
+            this.starts.extend(tree.root.clone().map(|_| tree.root.start));
+            for branch in &tree.branches {
+                this.starts.extend(branch.clone().map(|_| branch.start));
+            }
+            let end = tree.branches.last().map_or(tree.root.end, |branch| branch.end);
+            this.cut(tree.root.clone(), tree.root.start..tree.root.start);
+            this.cut(tree.root.end..end, tree.root.clone());
+        }
+        this
+    }
+
+    fn cut(&mut self, rows: Range<usize>, root: Range<usize>) {
+        for first in rows.clone().step_by(TILE) {
+            let rows = first..(first + TILE).min(rows.end);
+            let local = self.starts[first]..rows.end;
+            self.tiles.push(Tile { rows, root: root.clone(), local });
+        }
+    }
+
+    /// Number of rows.
+    pub(super) fn len(&self) -> usize {
+        self.starts.len()
+    }
+}
+
+/// Scores of a tile under one head, scaled, into `scores` of `rows × keys`.
+fn scores(
+    shape: AttentionShape,
+    tile: &Tile,
+    qkv: &[f32],
+    head: usize,
+    scores: &mut Vec<f32>,
+) {
+    let (dim, width) = (shape.head_dim, shape.width());
+    let (rows, keys) = (tile.rows.len(), tile.keys());
+    scores.clear();
+    scores.resize(rows * keys, 0.0);
+    let scale = (dim as f32).powf(-0.5);
+    let q = Matrix::strided(&qkv[tile.rows.start * width + head * dim..], rows, dim, width);
+    let mut column = 0;
+    for part in [&tile.root, &tile.local] {
+        if !part.is_empty() {
+            let k = &qkv[part.start * width + shape.key_column(head)..];
+            let k = Matrix::strided(k, part.len(), dim, width).transposed();
+            let out = MatrixMut::strided(&mut scores[column..], rows, part.len(), keys);
+            multiply(out, q, k, scale, false);
+            column += part.len();
+        }
+    }
+}
+
+/// `weights · rows`: multiplies a tile's `rows × keys` with the columns of `qkv` that begin at
+/// `column`, of the rows that are its keys, into rows of `out` that are `step` apart.
+fn mix(
+    shape: AttentionShape,
+    tile: &Tile,
+    weights: &[f32],
+    qkv: &[f32],
+    column: usize,
+    out: &mut [f32],
+    step: usize,
+) {
+    let (rows, keys, width) = (tile.rows.len(), tile.keys(), shape.width());
+    let mut at = 0;
+    for part in [&tile.root, &tile.local] {
+        if !part.is_empty() {
+            let weights = Matrix::strided(&weights[at..], rows, part.len(), keys);
+            let values = &qkv[part.start * width + column..];
+            let values = Matrix::strided(values, part.len(), shape.head_dim, width);
+            let out = MatrixMut::strided(out, rows, shape.head_dim, step);
+            multiply(out, weights, values, 1.0, at > 0);
+            at += part.len();
+        }
+    }
+}
+
+/// Attention of `qkv` `[T, (H + 2K)·D]` (queries, keys, values of each row side by side). Returns the
+/// mixed values `[T, H·D]` and the logarithm of each row's sum, `[T, H]`.
+pub(super) fn forward(shape: AttentionShape, tiles: &Tiles, qkv: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let (heads, dim) = (shape.heads, shape.head_dim);
+    let mut out = vec![0.0; tiles.len() * heads * dim];
+    let mut logs = vec![0.0; tiles.len() * heads];
+    let mut weights = Vec::new();
+    for tile in &tiles.tiles {
+        let keys = tile.keys();
+        for head in 0..heads {
+            scores(shape, tile, qkv, head, &mut weights);
+            widest(|| {
+                for (row, weights) in tile.rows.clone().zip(weights.chunks_exact_mut(keys)) {
+                    let (hidden, end) = tile.hidden(row, &tiles.starts);
+                    logs[row * heads + head] = softmax(weights, hidden, end);
+                }
+            });
+            let start = tile.rows.start * heads * dim + head * dim;
+            let (column, out) = (shape.value_column(head), &mut out[start..]);
+            mix(shape, tile, &weights, qkv, column, out, heads * dim);
+        }
+    }
+    (out, logs)
+}
+
+/// Softmax over a row's visible scores in place, zero elsewhere; the logarithm of its sum.
+#[inline(always)]
+fn softmax(row: &mut [f32], hidden: Range<usize>, end: usize) -> f32 {
+    row[hidden].fill(f32::NEG_INFINITY);
+    row[end..].fill(f32::NEG_INFINITY);
+    let mut lanes = [f32::NEG_INFINITY; 16];
+    for chunk in row.chunks(16) {
+        for (lane, score) in lanes.iter_mut().zip(chunk) {
+            *lane = lane.max(*score);
+        }
+    }
+    let top = lanes.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut sums = [0.0_f32; 16];
+    for chunk in row.chunks_mut(16) {
+        for (sum, score) in sums.iter_mut().zip(chunk) {
+            // A hidden score is -∞; its exponential here is tiny, and must be nothing.
+            let weight = if *score == f32::NEG_INFINITY { 0.0 } else { exp(*score - top) };
+            *score = weight;
+            *sum += weight;
+        }
+    }
+    let sum: f32 = sums.iter().sum();
+    let inverse = 1.0 / sum;
+    for weight in row {
+        *weight *= inverse;
+    }
+    top + sum.ln()
+}
+
+/// Gradient of `qkv` for the gradient `g` `[T, H·D]` of `out`.
+pub(super) fn backward(
+    shape: AttentionShape,
+    tiles: &Tiles,
+    qkv: &[f32],
+    out: &[f32],
+    logs: &[f32],
+    g: &[f32],
+) -> Vec<f32> {
+    let (heads, dim, width) = (shape.heads, shape.head_dim, shape.width());
+    let mut d_qkv = vec![0.0; qkv.len()];
+    let (mut weights, mut d_scores) = (Vec::new(), Vec::new());
+    let scale = (dim as f32).powf(-0.5);
+    for tile in &tiles.tiles {
+        let (rows, keys) = (tile.rows.len(), tile.keys());
+        for head in 0..heads {
+            scores(shape, tile, qkv, head, &mut weights);
+            let start = tile.rows.start * heads * dim + head * dim;
+            let g_rows = Matrix::strided(&g[start..], rows, dim, heads * dim);
+
+            // Gradient of the weights: g · Vᵀ.
+            d_scores.clear();
+            d_scores.resize(rows * keys, 0.0);
+            let mut column = 0;
+            for part in [&tile.root, &tile.local] {
+                if !part.is_empty() {
+                    let v = &qkv[part.start * width + shape.value_column(head)..];
+                    let v = Matrix::strided(v, part.len(), dim, width).transposed();
+                    let out = MatrixMut::strided(&mut d_scores[column..], rows, part.len(), keys);
+                    multiply(out, g_rows, v, 1.0, false);
+                    column += part.len();
+                }
+            }
+            widest(|| {
+                for (index, row) in tile.rows.clone().enumerate() {
+                    let at = row * heads * dim + head * dim;
+                    let along = sum2(&g[at..at + dim], &out[at..at + dim], |a, b| a * b);
+                    let weights = &mut weights[index * keys..(index + 1) * keys];
+                    let d_scores = &mut d_scores[index * keys..(index + 1) * keys];
+                    let (hidden, end) = tile.hidden(row, &tiles.starts);
+                    weights[hidden].fill(f32::NEG_INFINITY);
+                    weights[end..].fill(f32::NEG_INFINITY);
+                    let log = logs[row * heads + head];
+                    for (weight, d_score) in weights.iter_mut().zip(d_scores) {
+                        let hidden = *weight == f32::NEG_INFINITY;
+                        *weight = if hidden { 0.0 } else { exp(*weight - log) };
+                        *d_score = scale * *weight * (*d_score - along);
+                    }
+                }
+            });
+
+            // Queries: dS · K.
+            let d_q = &mut d_qkv[tile.rows.start * width + head * dim..];
+            mix(shape, tile, &d_scores, qkv, shape.key_column(head), d_q, width);
+            // Keys: dSᵀ · Q; values: Pᵀ · g. The heads of a group add up.
+            let q = &qkv[tile.rows.start * width + head * dim..];
+            let q = Matrix::strided(q, rows, dim, width);
+            let mut column = 0;
+            for part in [&tile.root, &tile.local] {
+                if part.is_empty() {
+                    continue;
+                }
+                let pairs = [
+                    (&d_scores, q, shape.key_column(head)),
+                    (&weights, g_rows, shape.value_column(head)),
+                ];
+                for (left, right, to) in pairs {
+                    let left = Matrix::strided(&left[column..], rows, part.len(), keys);
+                    let to = &mut d_qkv[part.start * width + to..];
+                    let to = MatrixMut::strided(to, part.len(), dim, width);
+                    multiply(to, left.transposed(), right, 1.0, true);
+                }
+                column += part.len();
+            }
+        }
+    }
+    d_qkv
+}

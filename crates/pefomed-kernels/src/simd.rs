@@ -1,0 +1,77 @@
+//! Loops that are compiled for several generations of processors and chosen at run time.
+//!
+//! The compiler turns a plain loop into vector instructions when it may assume they are there.
+//! [`widest`] runs a closure in a copy that may assume what this processor has.
+
+use std::sync::LazyLock;
+
+static ARCH: LazyLock<pulp::Arch> = LazyLock::new(pulp::Arch::new);
+
+/// Runs `work` compiled for the widest vectors of this processor. What it calls must be inlined.
+#[inline]
+pub(crate) fn widest<R>(work: impl FnOnce() -> R) -> R {
+    ARCH.dispatch(work)
+}
+
+/// Sums that run beside each other, so that a loop over them needs no order of additions.
+const LANES: usize = 16;
+
+/// `Σ f(aᵢ, bᵢ)`, always in the same order.
+#[inline(always)]
+pub(crate) fn sum2(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut lanes = [0.0_f32; LANES];
+    let (a_wide, a_rest) = a.as_chunks::<LANES>();
+    let (b_wide, b_rest) = b.as_chunks::<LANES>();
+    for (a, b) in a_wide.iter().zip(b_wide) {
+        for lane in 0..LANES {
+            lanes[lane] += f(a[lane], b[lane]);
+        }
+    }
+    let mut sum = 0.0;
+    for (a, b) in a_rest.iter().zip(b_rest) {
+        sum += f(*a, *b);
+    }
+    sum + lanes.iter().sum::<f32>()
+}
+
+/// `eˣ` within two units in the last place, for a loop that vectorizes: `2ⁿ · p(r)` with
+/// `x = n · ln 2 + r`; the polynomial is that of Cephes' `expf`. Beyond ±87 it stays at the value
+/// there.
+#[inline(always)]
+pub(crate) fn exp(x: f32) -> f32 {
+    // 1.5 · 2²³: adding it rounds to a whole number, which then stands in the lowest bits.
+    const ROUND: f32 = 12_582_912.0;
+    let x = x.clamp(-87.0, 87.0);
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    let r = x - n * 0.693_359_4 + n * 2.121_944_4e-4;
+    let mut p = 1.987_569_1e-4;
+    for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5] {
+        p = p * r + coefficient;
+    }
+    let p = p * r * r + r + 1.0;
+    f32::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 23))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exp_is_that_of_float64_to_the_last_places() {
+        let mut worst = 0.0_f64;
+        for i in -860_000..860_000 {
+            let x = i as f32 * 1e-4;
+            let want = f64::from(x).exp();
+            worst = worst.max((f64::from(exp(x)) - want).abs() / want);
+        }
+        assert!(worst < 2.5e-7, "{worst:e}");
+        assert!(exp(f32::NEG_INFINITY) < 2e-38);
+    }
+
+    #[test]
+    fn a_sum_takes_every_element() {
+        let a: Vec<f32> = (1..=37).map(|i| i as f32).collect();
+        assert_eq!(widest(|| sum2(&a, &a, |a, b| a + b)), 2.0 * 37.0 * 19.0);
+    }
+}
