@@ -104,7 +104,12 @@ fn feed_forward_half() -> (FeedForwardHalf, Vec<Vec<f32>>) {
 }
 
 /// Products with frozen weights only: updates, attention and the rest come on top.
-fn both_ways(bencher: Bencher<'_, '_>, half: &dyn HostFunction, inputs: &[Vec<f32>], weights: usize) {
+fn both_ways(
+    bencher: Bencher<'_, '_>,
+    half: &dyn HostFunction,
+    inputs: &[Vec<f32>],
+    weights: usize,
+) {
     let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
     let gradient = values(ROWS * C);
     let wanted = vec![true; inputs.len()];

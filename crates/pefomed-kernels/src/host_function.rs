@@ -68,7 +68,8 @@ impl<B: Backend> ExtensionType<B> for Inputs<B> {
     where
         F: Fn(BackendTensor<B>) -> DispatchTensorKind,
     {
-        let wrap = |tensor| DispatchTensor { kind: map_kind(BackendTensor::Float(tensor)), autodiff };
+        let wrap =
+            |tensor| DispatchTensor { kind: map_kind(BackendTensor::Float(tensor)), autodiff };
         Inputs(self.0.into_iter().map(wrap).collect())
     }
 
@@ -105,10 +106,7 @@ pub trait HostFunctions: Backend {
 }
 
 impl HostFunctions for Flex {
-    fn host_function(
-        inputs: Inputs<Self>,
-        function: Arc<dyn HostFunction>,
-    ) -> FloatTensor<Self> {
+    fn host_function(inputs: Inputs<Self>, function: Arc<dyn HostFunction>) -> FloatTensor<Self> {
         Self::run(&inputs.0, &*function, false).0
     }
 }
@@ -240,10 +238,7 @@ fn track<B: HostBackend, C: CheckpointStrategy, const N: usize>(
 }
 
 impl<B: HostBackend, C: CheckpointStrategy> HostFunctions for Autodiff<B, C> {
-    fn host_function(
-        inputs: Inputs<Self>,
-        function: Arc<dyn HostFunction>,
-    ) -> FloatTensor<Self> {
+    fn host_function(inputs: Inputs<Self>, function: Arc<dyn HostFunction>) -> FloatTensor<Self> {
         let inputs = inputs.0;
         // The number of inputs is part of a step's type.
         match inputs.len() {

@@ -14,6 +14,7 @@ pub mod mapped;
 mod matmul;
 pub mod memory;
 pub mod norm;
+mod parallel;
 pub mod rotary;
 mod simd;
 #[cfg(test)]

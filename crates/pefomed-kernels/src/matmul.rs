@@ -1,11 +1,12 @@
 //! Float32 products of strided matrices: the `gemm` crate behind bounds that are checked.
 //!
-//! Everything here runs on the calling thread: the work above is cut into pieces before it comes
-//! here, and a piece must give the same bits however many threads there are.
+//! A product runs on the calling thread: most of them are pieces of something that was cut before.
+//! [`multiply_rows`] is for whole ones.
 
 #![allow(unsafe_code)]
 
 use gemm::Parallelism;
+use rayon::prelude::*;
 
 /// A matrix to read: element `(i, j)` lies at `i · row_step + j · column_step`.
 #[derive(Clone, Copy, Debug)]
@@ -38,12 +39,7 @@ impl<'a> Matrix<'a> {
     }
 
     /// Rows that start `row_step` apart.
-    pub(crate) fn strided(
-        values: &'a [f32],
-        rows: usize,
-        columns: usize,
-        row_step: usize,
-    ) -> Self {
+    pub(crate) fn strided(values: &'a [f32], rows: usize, columns: usize, row_step: usize) -> Self {
         assert!(fits(values.len(), rows, columns, row_step, 1), "a matrix beyond its values");
         Self { values, rows, columns, row_step, column_step: 1 }
     }
@@ -110,6 +106,31 @@ pub(crate) fn multiply(out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: 
             Parallelism::None,
         );
     }
+}
+
+/// [`multiply`] on all threads, in blocks of rows whose size does not depend on how many threads
+/// there are: where the library begins a block may decide how it rounds.
+pub(crate) fn multiply_rows(
+    out: MatrixMut<'_>,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    scale: f32,
+    add: bool,
+) {
+    const BLOCK: usize = 64;
+    let MatrixMut { values, rows, columns, row_step } = out;
+    if rows <= BLOCK || columns == 0 {
+        return multiply(MatrixMut { values, rows, columns, row_step }, a, b, scale, add);
+    }
+    let length = (rows - 1) * row_step + columns;
+    let blocks = values[..length].par_chunks_mut(BLOCK * row_step);
+    blocks.with_max_len(1).enumerate().for_each(|(index, values)| {
+        let first = index * BLOCK;
+        let count = BLOCK.min(rows - first);
+        let out = MatrixMut { values, rows: count, columns, row_step };
+        let a = Matrix { values: &a.values[first * a.row_step..], rows: count, ..a };
+        multiply(out, a, b, scale, add);
+    });
 }
 
 #[cfg(test)]

@@ -49,8 +49,7 @@ impl Rotary {
         dtype: DType,
     ) -> Self {
         let half = head_dim / 2;
-        let angles: Vec<f64> =
-            angles(positions, head_dim, base, dtype == DType::F64).collect();
+        let angles: Vec<f64> = angles(positions, head_dim, base, dtype == DType::F64).collect();
         let mut cos = Vec::with_capacity(positions.len() * head_dim);
         let mut sin = Vec::with_capacity(positions.len() * head_dim);
         for angles in angles.chunks(half) {

@@ -20,6 +20,15 @@ pub enum ModelError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The processor lacks the instructions for a precision.
+    #[error(
+        "this processor has no instructions for {precision}: write `precision = \"float32\"` under \
+         [model], or `\"auto\"` for the best it has"
+    )]
+    Precision {
+        /// What was asked for.
+        precision: &'static str,
+    },
     /// A file could not be read or written; the error names it.
     #[error(transparent)]
     Data(#[from] DataError),

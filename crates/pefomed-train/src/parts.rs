@@ -92,7 +92,7 @@ impl Parts {
             preprocessor: vision.preprocessor,
             vision_digest: vision.digest,
             visual_tokens,
-            decoder: decoder.decoder,
+            decoder: decoder.decoder.freeze(model.precision.kernel())?,
             decoder_digest: decoder.digest,
             tokenizer: decoder.tokenizer,
         })

@@ -194,14 +194,7 @@ impl Plan {
             largest_text += held * size_of::<pefomed_data::Item>();
             // As the training loop draws it.
             let seed = recipe.seed.wrapping_add(1000 * (index as u64 + 1));
-            stages.push(stage_plan(
-                &sizes,
-                stage,
-                &questions,
-                seed,
-                threads,
-                recipe.adapter.dropout,
-            ));
+            stages.push(stage_plan(&sizes, stage, &questions, seed, threads));
         }
         let trains = |which: fn(&Stage) -> bool| recipe.stages.iter().any(which);
         let part = |part, count, trained: bool| PartParameters {
@@ -237,7 +230,6 @@ fn stage_plan(
     questions: &Questions,
     seed: u64,
     threads: usize,
-    dropout: f64,
 ) -> StagePlan {
     let mut plan = StagePlan {
         name: stage.name.clone(),
@@ -269,7 +261,7 @@ fn stage_plan(
         for range in groups {
             let batch = MicroBatch::of(&trees[range]);
             plan.largest_micro_batch = plan.largest_micro_batch.max(batch.positions);
-            held.push(batch.activation_bytes(sizes, stage, dropout));
+            held.push(batch.activation_bytes(sizes));
             flop += decoder_flop(sizes, stage, &batch);
         }
         // A stage shorter than a pass does not come to the later steps.
@@ -289,8 +281,8 @@ fn stage_plan(
 /// Floating-point operations of one micro-batch, a multiplication with an addition counted as two.
 ///
 /// Frozen weights take 2 a position and parameter forward and 2 for the gradient to their input;
-/// trained ones 2 more for their own gradient. Attention over a tree of `t` positions takes
-/// 4·t²·(heads · width) forward and twice that backward; the head is computed at the positions
+/// trained ones 2 more for their own gradient. Each pair of a position and one that it attends to
+/// takes 4·(heads · width) forward and twice that backward; the head is computed at the positions
 /// that have a target.
 fn decoder_flop(sizes: &Sizes, stage: &Stage, batch: &MicroBatch) -> f64 {
     let decoder = &sizes.decoder;
@@ -300,7 +292,7 @@ fn decoder_flop(sizes: &Sizes, stage: &Stage, batch: &MicroBatch) -> f64 {
     let matrices = 2.0 * c * q + 2.0 * c * kv + 3.0 * c * decoder.intermediate_size as f64;
     let positions = batch.positions as f64;
     let body = 4.0 * layers * matrices * positions;
-    let attention = 12.0 * layers * q * batch.squares as f64;
+    let attention = 12.0 * layers * q * batch.pairs as f64;
     let passes = if stage.train_adapter { 6.0 } else { 4.0 };
     let lora = passes * sizes.lora.parameter_count(decoder) as f64 * positions;
     let head = 4.0 * c * decoder.vocab_size as f64 * batch.targets as f64;

@@ -99,8 +99,7 @@ pub(crate) fn describe(
     let mut info = RunInfo::new(recipe, &training.parts, model, &training.data_digest, device);
     info.add_images(run, training.stages.iter().flat_map(|questions| &questions.examples));
     if let Some(evaluation) = &recipe.evaluation {
-        let examples =
-            read_split(recipe, &evaluation.data, evaluation.split)?;
+        let examples = read_split(recipe, &evaluation.data, evaluation.split)?;
         info.add_images(run, &examples);
     }
     Ok(info)

@@ -87,8 +87,7 @@ fn table(page: &mut Page, run: &Run, split: &str) {
 fn captions(page: &mut Page, run: &Run, split: &str) {
     let mut body = String::new();
     for variant in &run.ablation {
-        let Some(task) =
-            variant.metrics.get(split).and_then(|metrics| metrics.task(Task::Caption))
+        let Some(task) = variant.metrics.get(split).and_then(|metrics| metrics.task(Task::Caption))
         else {
             continue;
         };

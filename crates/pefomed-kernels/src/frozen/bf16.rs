@@ -114,14 +114,7 @@ impl Panels {
         });
     }
 
-    fn multiply_here(
-        &self,
-        rows: &[f32],
-        count: usize,
-        out: &mut [f32],
-        stride: usize,
-        add: bool,
-    ) {
+    fn multiply_here(&self, rows: &[f32], count: usize, out: &mut [f32], stride: usize, add: bool) {
         let pairs = self.inner.div_ceil(2);
         let packed = pack_rows(rows, count, self.inner);
         let mut edge = [0.0_f32; ROWS * COLUMNS];

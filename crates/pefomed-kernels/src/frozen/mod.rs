@@ -11,7 +11,7 @@ use std::str::FromStr;
 
 use bf16::Panels;
 
-use crate::matmul::{Matrix, MatrixMut, multiply};
+use crate::matmul::{Matrix, MatrixMut, multiply_rows};
 
 /// What frozen weights are kept and multiplied in. Sums are float32 in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +139,7 @@ impl FrozenLinear {
             Weight::Float32(weight) => {
                 let w = Matrix::new(weight, self.outputs, self.inputs);
                 let y = MatrixMut::new(y, rows, self.outputs);
-                multiply(y, Matrix::new(x, rows, self.inputs), w.transposed(), 1.0, add);
+                multiply_rows(y, Matrix::new(x, rows, self.inputs), w.transposed(), 1.0, add);
             }
         }
     }
@@ -152,7 +152,7 @@ impl FrozenLinear {
             Weight::Float32(weight) => {
                 let w = Matrix::new(weight, self.outputs, self.inputs);
                 let dx = MatrixMut::new(dx, rows, self.inputs);
-                multiply(dx, Matrix::new(g, rows, self.outputs), w, 1.0, add);
+                multiply_rows(dx, Matrix::new(g, rows, self.outputs), w, 1.0, add);
             }
         }
     }

@@ -25,7 +25,7 @@ pub struct AttentionShape {
 
 impl AttentionShape {
     /// Columns of queries, keys and values together.
-    pub(super) fn width(self) -> usize {
+    pub fn width(self) -> usize {
         (self.heads + 2 * self.key_heads) * self.head_dim
     }
 
@@ -122,29 +122,64 @@ impl AttentionHalf {
     }
 
     fn compute(&self, inputs: &[&[f32]]) -> (Vec<f32>, State) {
-        let Projected { norm, eps, qkv: project, output, shape } = &*self.weights;
-        let (x, width) = (inputs[0], shape.width());
-        let rows = x.len() / norm.len();
-        let [q_update, k_update, v_update, o_update] = join(&self.sites, inputs);
+        let (weights, updates) = (&*self.weights, join(&self.sites, inputs));
+        let (qkv, scales, [q, k, v]) = weights.project(inputs[0], &self.layout.rotary, &updates);
+        let (mixed, logs) = tree_attention::forward(weights.shape, &self.layout.tiles, &qkv);
+        let (out, o) = weights.finish(inputs[0], &mixed, &updates);
+        (out, State { scales, qkv, mixed, logs, narrow: [q, k, v, o] })
+    }
+}
 
+impl Projected {
+    /// Queries, keys and values, turned to their positions; the scales of the norm; and what the
+    /// first three updates made on their way.
+    fn project(
+        &self,
+        x: &[f32],
+        rotary: &RotaryTable,
+        updates: &[Option<LowRank<'_>>; 4],
+    ) -> (Vec<f32>, Vec<f32>, [Option<Vec<f32>>; 3]) {
+        let Self { norm, eps, qkv: project, shape, .. } = self;
+        let width = shape.width();
         let mut normed = vec![0.0; x.len()];
         let scales = rms_norm::forward(x, norm, *eps, &mut normed);
-        let mut qkv = vec![0.0; rows * width];
+        let mut qkv = vec![0.0; x.len() / norm.len() * width];
         project.forward(&normed, &mut qkv, false);
-        let mut updated = |update: Option<LowRank<'_>>, columns: &Columns| {
-            update.map(|update| update.forward(&normed, &mut qkv, columns))
-        };
         let [q, k, v] = shape.parts();
-        let narrow = [updated(q_update, &q), updated(k_update, &k), updated(v_update, &v)];
-        drop(normed);
-        self.layout.rotary.turn(&mut qkv, width, shape.heads + shape.key_heads);
-        let (mixed, logs) = tree_attention::forward(*shape, &self.layout.tiles, &qkv);
+        let narrow = [(0, q), (1, k), (2, v)].map(|(site, columns)| {
+            updates[site].map(|update| update.forward(&normed, &mut qkv, &columns))
+        });
+        rotary.turn(&mut qkv, width, shape.heads + shape.key_heads);
+        (qkv, scales, narrow)
+    }
+
+    /// The output of the half, and what the update of the output projection made on its way.
+    fn finish(
+        &self,
+        x: &[f32],
+        mixed: &[f32],
+        updates: &[Option<LowRank<'_>>; 4],
+    ) -> (Vec<f32>, Option<Vec<f32>>) {
         let mut out = x.to_vec();
-        output.forward(&mixed, &mut out, true);
-        let all = Columns::all(norm.len());
-        let last = o_update.map(|update| update.forward(&mixed, &mut out, &all));
-        let [q, k, v] = narrow;
-        (out, State { scales, qkv, mixed, logs, narrow: [q, k, v, last] })
+        self.output.forward(mixed, &mut out, true);
+        let all = Columns::all(self.norm.len());
+        let narrow = updates[3].map(|update| update.forward(mixed, &mut out, &all));
+        (out, narrow)
+    }
+
+    /// One step of decoding: the output `[B, C]` for `x` `[B, C]`, where `attend` mixes values
+    /// `[B, H·D]` for queries, keys and values `[B, (H + 2K)·D]` at the positions of `rotary`. The
+    /// inputs and sites are those of [`AttentionHalf`].
+    pub fn decode(
+        &self,
+        inputs: &[&[f32]],
+        sites: &[Option<LowRankSite>; 4],
+        rotary: &RotaryTable,
+        attend: impl FnOnce(Vec<f32>) -> Vec<f32>,
+    ) -> Vec<f32> {
+        let updates = join(sites, inputs);
+        let (qkv, ..) = self.project(inputs[0], rotary, &updates);
+        self.finish(inputs[0], &attend(qkv), &updates).0
     }
 }
 
@@ -183,8 +218,7 @@ impl HostFunction for AttentionHalf {
             *shape,
             tiles,
             &state.qkv,
-            &state.mixed,
-            &state.logs,
+            (&state.mixed, &state.logs),
             &d_mixed,
         );
         drop(d_mixed);

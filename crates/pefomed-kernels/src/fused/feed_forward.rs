@@ -4,10 +4,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::low_rank::{Columns, LowRankSite, join};
 use super::rms_norm;
 use crate::frozen::FrozenLinear;
 use crate::host_function::{HostFunction, Kept};
+use crate::parallel::share;
 use crate::simd::{exp, widest};
 
 /// The frozen weights of the half.
@@ -51,13 +54,18 @@ fn halves(width: usize) -> [Columns; 2] {
 /// `silu(gate) · up`, `[T, M]`, of gates and ups `[T, 2M]`.
 fn swiglu(gate_up: &[f32], width: usize) -> Vec<f32> {
     let mut out = vec![0.0; gate_up.len() / 2];
-    widest(|| {
-        for (row, out) in gate_up.chunks_exact(2 * width).zip(out.chunks_exact_mut(width)) {
-            let (gate, up) = row.split_at(width);
-            for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
-                *out = gate / (1.0 + exp(-gate)) * up;
+    // The exponential weighs as much as a dozen numbers.
+    let share = share(out.len() / width, 12 * width);
+    let parts = gate_up.par_chunks(share * 2 * width).zip(out.par_chunks_mut(share * width));
+    parts.for_each(|(gate_up, out)| {
+        widest(|| {
+            for (row, out) in gate_up.chunks_exact(2 * width).zip(out.chunks_exact_mut(width)) {
+                let (gate, up) = row.split_at(width);
+                for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
+                    *out = gate / (1.0 + exp(-gate)) * up;
+                }
             }
-        }
+        });
     });
     out
 }
@@ -65,18 +73,22 @@ fn swiglu(gate_up: &[f32], width: usize) -> Vec<f32> {
 /// Gradients of gates and ups, `[T, 2M]`, for the gradient of their product.
 fn swiglu_backward(gate_up: &[f32], gradient: &[f32], width: usize) -> Vec<f32> {
     let mut out = vec![0.0; gate_up.len()];
-    widest(|| {
-        let rows = gate_up.chunks_exact(2 * width).zip(gradient.chunks_exact(width));
-        for ((row, g), out) in rows.zip(out.chunks_exact_mut(2 * width)) {
-            let (gate, up) = row.split_at(width);
-            let (d_gate, d_up) = out.split_at_mut(width);
-            let outs = d_gate.iter_mut().zip(d_up);
-            for (((d_gate, d_up), g), (gate, up)) in outs.zip(g).zip(gate.iter().zip(up)) {
-                let sigmoid = 1.0 / (1.0 + exp(-gate));
-                *d_gate = g * up * sigmoid * (1.0 + gate * (1.0 - sigmoid));
-                *d_up = g * gate * sigmoid;
+    let share = share(gradient.len() / width, 12 * width);
+    let read = gate_up.par_chunks(share * 2 * width).zip(gradient.par_chunks(share * width));
+    read.zip(out.par_chunks_mut(share * 2 * width)).for_each(|((gate_up, gradient), out)| {
+        widest(|| {
+            let rows = gate_up.chunks_exact(2 * width).zip(gradient.chunks_exact(width));
+            for ((row, g), out) in rows.zip(out.chunks_exact_mut(2 * width)) {
+                let (gate, up) = row.split_at(width);
+                let (d_gate, d_up) = out.split_at_mut(width);
+                let outs = d_gate.iter_mut().zip(d_up);
+                for (((d_gate, d_up), g), (gate, up)) in outs.zip(g).zip(gate.iter().zip(up)) {
+                    let sigmoid = 1.0 / (1.0 + exp(-gate));
+                    *d_gate = g * up * sigmoid * (1.0 + gate * (1.0 - sigmoid));
+                    *d_up = g * gate * sigmoid;
+                }
             }
-        }
+        });
     });
     out
 }

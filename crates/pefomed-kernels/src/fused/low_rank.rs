@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::dropout::Dropout;
-use crate::matmul::{Matrix, MatrixMut, multiply};
+use crate::matmul::{Matrix, MatrixMut, multiply_rows};
 
 /// Where an update sits: which of the block's inputs are its matrices, and how they are applied.
 #[derive(Clone, Debug)]
@@ -87,10 +87,10 @@ impl LowRank<'_> {
         let a = Matrix::new(self.a, rank, inputs);
         let b = Matrix::new(self.b, outputs, rank);
         let out = MatrixMut::new(&mut narrow, rows, rank);
-        multiply(out, Matrix::new(&x, rows, inputs), a.transposed(), 1.0, false);
+        multiply_rows(out, Matrix::new(&x, rows, inputs), a.transposed(), 1.0, false);
         let y = columns.of_mut(y);
         let out = MatrixMut::strided(y, rows, outputs, columns.width);
-        multiply(out, Matrix::new(&narrow, rows, rank), b.transposed(), self.site.scale, true);
+        multiply_rows(out, Matrix::new(&narrow, rows, rank), b.transposed(), self.site.scale, true);
         narrow
     }
 
@@ -109,30 +109,36 @@ impl LowRank<'_> {
         let g = Matrix::strided(columns.of(g), rows, outputs, columns.width);
         let (a, b) = (Matrix::new(self.a, rank, inputs), Matrix::new(self.b, outputs, rank));
         let mut d_narrow = vec![0.0; rows * rank];
-        multiply(MatrixMut::new(&mut d_narrow, rows, rank), g, b, scale, false);
+        multiply_rows(MatrixMut::new(&mut d_narrow, rows, rank), g, b, scale, false);
         let d_narrow = Matrix::new(&d_narrow, rows, rank);
 
         let mask = self.mask();
         if let Some(mask) = &mask {
             let mut update = vec![0.0; rows * inputs];
-            multiply(MatrixMut::new(&mut update, rows, inputs), d_narrow, a, 1.0, false);
+            multiply_rows(MatrixMut::new(&mut update, rows, inputs), d_narrow, a, 1.0, false);
             for ((dx, update), mask) in dx.iter_mut().zip(&update).zip(mask) {
                 *dx += update * mask;
             }
         } else {
-            multiply(MatrixMut::new(dx, rows, inputs), d_narrow, a, 1.0, true);
+            multiply_rows(MatrixMut::new(dx, rows, inputs), d_narrow, a, 1.0, true);
         }
         if wanted[self.slot] {
             let x = Self::dropped(x, mask.as_deref());
             let mut da = vec![0.0; self.a.len()];
             let (out, x) = (MatrixMut::new(&mut da, rank, inputs), Matrix::new(&x, rows, inputs));
-            multiply(out, d_narrow.transposed(), x, 1.0, false);
+            multiply_rows(out, d_narrow.transposed(), x, 1.0, false);
             gradients[self.slot] = da;
         }
         if wanted[self.slot + 1] {
             let mut db = vec![0.0; self.b.len()];
             let narrow = Matrix::new(narrow, rows, rank);
-            multiply(MatrixMut::new(&mut db, outputs, rank), g.transposed(), narrow, scale, false);
+            multiply_rows(
+                MatrixMut::new(&mut db, outputs, rank),
+                g.transposed(),
+                narrow,
+                scale,
+                false,
+            );
             gradients[self.slot + 1] = db;
         }
     }

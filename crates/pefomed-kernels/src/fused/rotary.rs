@@ -1,5 +1,8 @@
 //! Rotary position embedding (arXiv 2104.09864) in place, in the half-split layout.
 
+use rayon::prelude::*;
+
+use crate::parallel::share;
 use crate::rotary::angles;
 use crate::simd::widest;
 
@@ -39,18 +42,22 @@ impl RotaryTable {
 
     fn rotate(&self, x: &mut [f32], width: usize, heads: usize, direction: f32) {
         let half = self.half;
-        widest(|| {
-            let tables = self.cos.chunks_exact(half).zip(self.sin.chunks_exact(half));
-            for (row, (cos, sin)) in x.chunks_exact_mut(width).zip(tables) {
-                for head in row[..heads * 2 * half].chunks_exact_mut(2 * half) {
-                    let (first, second) = head.split_at_mut(half);
-                    let pairs = first.iter_mut().zip(second);
-                    for ((a, b), (cos, sin)) in pairs.zip(cos.iter().zip(sin)) {
-                        let sin = direction * sin;
-                        (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
+        let share = share(self.len(), 2 * width);
+        let tables = self.cos.par_chunks(share * half).zip(self.sin.par_chunks(share * half));
+        x.par_chunks_mut(share * width).zip(tables).for_each(|(x, (cos, sin))| {
+            widest(|| {
+                let tables = cos.chunks_exact(half).zip(sin.chunks_exact(half));
+                for (row, (cos, sin)) in x.chunks_exact_mut(width).zip(tables) {
+                    for head in row[..heads * 2 * half].chunks_exact_mut(2 * half) {
+                        let (first, second) = head.split_at_mut(half);
+                        let pairs = first.iter_mut().zip(second);
+                        for ((a, b), (cos, sin)) in pairs.zip(cos.iter().zip(sin)) {
+                            let sin = direction * sin;
+                            (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
+                        }
                     }
                 }
-            }
+            });
         });
     }
 }

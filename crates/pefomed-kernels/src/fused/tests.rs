@@ -77,7 +77,8 @@ impl Case {
         let mut weights = Vec::new();
         for (index, &[output, input]) in widths.iter().enumerate() {
             let seed = seed + 10 * (index as u64 + 1);
-            let scaled = |seed, count, by: f32| values(seed, count).iter().map(|v| v * by).collect();
+            let scaled =
+                |seed, count, by: f32| values(seed, count).iter().map(|v| v * by).collect();
             weights.push((scaled(seed, output * input, 0.4), [output, input]));
             if adapted[index] {
                 inputs.push((scaled(seed + 1, RANK * input, 0.5), [RANK, input]));

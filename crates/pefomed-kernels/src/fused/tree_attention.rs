@@ -8,6 +8,8 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::AttentionShape;
 use crate::attention::TreeRanges;
 use crate::matmul::{Matrix, MatrixMut, multiply};
@@ -30,6 +32,17 @@ impl Tile {
         self.root.len() + self.local.len()
     }
 
+    /// The two ranges of keys that are not empty, each with its first column in the scores.
+    fn each_part(&self, mut with: impl FnMut(&Range<usize>, usize)) {
+        let mut column = 0;
+        for part in [&self.root, &self.local] {
+            if !part.is_empty() {
+                with(part, column);
+                column += part.len();
+            }
+        }
+    }
+
     /// Columns of the tile's scores that a row may not see before and after those that it may:
     /// it sees the root, nothing of `hidden`, and then its own part up to itself.
     fn hidden(&self, row: usize, starts: &[usize]) -> (Range<usize>, usize) {
@@ -41,9 +54,12 @@ impl Tile {
 /// The layout of a batch, cut into tiles once for all layers.
 #[derive(Debug)]
 pub(super) struct Tiles {
+    /// In the order of their rows, without gaps.
     tiles: Vec<Tile>,
     /// Where the own part of each row begins.
     starts: Vec<usize>,
+    /// Rows of each tree, and its tiles.
+    trees: Vec<(Range<usize>, Range<usize>)>,
 }
 
 impl std::fmt::Debug for Tile {
@@ -54,8 +70,9 @@ impl std::fmt::Debug for Tile {
 
 impl Tiles {
     pub(super) fn new(trees: &[TreeRanges]) -> Self {
-        let mut this = Self { tiles: Vec::new(), starts: Vec::new() };
+        let mut this = Self { tiles: Vec::new(), starts: Vec::new(), trees: Vec::new() };
         for tree in trees {
+            let first = this.tiles.len();
             this.starts.extend(tree.root.clone().map(|_| tree.root.start));
             for branch in &tree.branches {
                 this.starts.extend(branch.clone().map(|_| branch.start));
@@ -63,6 +80,7 @@ impl Tiles {
             let end = tree.branches.last().map_or(tree.root.end, |branch| branch.end);
             this.cut(tree.root.clone(), tree.root.start..tree.root.start);
             this.cut(tree.root.end..end, tree.root.clone());
+            this.trees.push((tree.root.start..end, first..this.tiles.len()));
         }
         this
     }
@@ -82,29 +100,19 @@ impl Tiles {
 }
 
 /// Scores of a tile under one head, scaled, into `scores` of `rows × keys`.
-fn scores(
-    shape: AttentionShape,
-    tile: &Tile,
-    qkv: &[f32],
-    head: usize,
-    scores: &mut Vec<f32>,
-) {
+fn scores(shape: AttentionShape, tile: &Tile, qkv: &[f32], head: usize, scores: &mut Vec<f32>) {
     let (dim, width) = (shape.head_dim, shape.width());
     let (rows, keys) = (tile.rows.len(), tile.keys());
     scores.clear();
     scores.resize(rows * keys, 0.0);
     let scale = (dim as f32).powf(-0.5);
     let q = Matrix::strided(&qkv[tile.rows.start * width + head * dim..], rows, dim, width);
-    let mut column = 0;
-    for part in [&tile.root, &tile.local] {
-        if !part.is_empty() {
-            let k = &qkv[part.start * width + shape.key_column(head)..];
-            let k = Matrix::strided(k, part.len(), dim, width).transposed();
-            let out = MatrixMut::strided(&mut scores[column..], rows, part.len(), keys);
-            multiply(out, q, k, scale, false);
-            column += part.len();
-        }
-    }
+    tile.each_part(|part, column| {
+        let k = &qkv[part.start * width + shape.key_column(head)..];
+        let k = Matrix::strided(k, part.len(), dim, width).transposed();
+        let out = MatrixMut::strided(&mut scores[column..], rows, part.len(), keys);
+        multiply(out, q, k, scale, false);
+    });
 }
 
 /// `weights · rows`: multiplies a tile's `rows × keys` with the columns of `qkv` that begin at
@@ -119,17 +127,13 @@ fn mix(
     step: usize,
 ) {
     let (rows, keys, width) = (tile.rows.len(), tile.keys(), shape.width());
-    let mut at = 0;
-    for part in [&tile.root, &tile.local] {
-        if !part.is_empty() {
-            let weights = Matrix::strided(&weights[at..], rows, part.len(), keys);
-            let values = &qkv[part.start * width + column..];
-            let values = Matrix::strided(values, part.len(), shape.head_dim, width);
-            let out = MatrixMut::strided(out, rows, shape.head_dim, step);
-            multiply(out, weights, values, 1.0, at > 0);
-            at += part.len();
-        }
-    }
+    tile.each_part(|part, at| {
+        let weights = Matrix::strided(&weights[at..], rows, part.len(), keys);
+        let values = &qkv[part.start * width + column..];
+        let values = Matrix::strided(values, part.len(), shape.head_dim, width);
+        let out = MatrixMut::strided(out, rows, shape.head_dim, step);
+        multiply(out, weights, values, 1.0, at > 0);
+    });
 }
 
 /// Attention of `qkv` `[T, (H + 2K)·D]` (queries, keys, values of each row side by side). Returns the
@@ -138,22 +142,29 @@ pub(super) fn forward(shape: AttentionShape, tiles: &Tiles, qkv: &[f32]) -> (Vec
     let (heads, dim) = (shape.heads, shape.head_dim);
     let mut out = vec![0.0; tiles.len() * heads * dim];
     let mut logs = vec![0.0; tiles.len() * heads];
-    let mut weights = Vec::new();
+    let (mut out_left, mut logs_left) = (&mut out[..], &mut logs[..]);
+    let mut work = Vec::with_capacity(tiles.tiles.len());
     for tile in &tiles.tiles {
+        let (out, rest) = out_left.split_at_mut(tile.rows.len() * heads * dim);
+        let (logs, rest_logs) = logs_left.split_at_mut(tile.rows.len() * heads);
+        (out_left, logs_left) = (rest, rest_logs);
+        work.push((tile, out, logs));
+    }
+    work.into_par_iter().with_max_len(1).for_each_init(Vec::new, |weights, (tile, out, logs)| {
         let keys = tile.keys();
         for head in 0..heads {
-            scores(shape, tile, qkv, head, &mut weights);
+            scores(shape, tile, qkv, head, weights);
             widest(|| {
-                for (row, weights) in tile.rows.clone().zip(weights.chunks_exact_mut(keys)) {
+                let rows = tile.rows.clone().zip(weights.chunks_exact_mut(keys));
+                for ((row, weights), logs) in rows.zip(logs.chunks_exact_mut(heads)) {
                     let (hidden, end) = tile.hidden(row, &tiles.starts);
-                    logs[row * heads + head] = softmax(weights, hidden, end);
+                    logs[head] = softmax(weights, hidden, end);
                 }
             });
-            let start = tile.rows.start * heads * dim + head * dim;
-            let (column, out) = (shape.value_column(head), &mut out[start..]);
-            mix(shape, tile, &weights, qkv, column, out, heads * dim);
+            let (column, out) = (shape.value_column(head), &mut out[head * dim..]);
+            mix(shape, tile, weights, qkv, column, out, heads * dim);
         }
-    }
+    });
     (out, logs)
 }
 
@@ -191,76 +202,119 @@ pub(super) fn backward(
     shape: AttentionShape,
     tiles: &Tiles,
     qkv: &[f32],
-    out: &[f32],
-    logs: &[f32],
+    (out, logs): (&[f32], &[f32]),
     g: &[f32],
 ) -> Vec<f32> {
     let (heads, dim, width) = (shape.heads, shape.head_dim, shape.width());
+    let work: Vec<(usize, usize)> =
+        (0..tiles.trees.len()).flat_map(|tree| (0..heads).map(move |head| (tree, head))).collect();
+    let pass = Pass { shape, tiles, qkv, out, logs, g };
+    let parts: Vec<HeadGradients> = work
+        .par_iter()
+        .with_max_len(1)
+        .map_init(Default::default, |scratch, &(tree, head)| pass.backward(tree, head, scratch))
+        .collect();
+    // Heads that share keys and values add up, always in the same order.
     let mut d_qkv = vec![0.0; qkv.len()];
-    let (mut weights, mut d_scores) = (Vec::new(), Vec::new());
-    let scale = (dim as f32).powf(-0.5);
-    for tile in &tiles.tiles {
-        let (rows, keys) = (tile.rows.len(), tile.keys());
-        for head in 0..heads {
-            scores(shape, tile, qkv, head, &mut weights);
-            let start = tile.rows.start * heads * dim + head * dim;
-            let g_rows = Matrix::strided(&g[start..], rows, dim, heads * dim);
-
-            // Gradient of the weights: g · Vᵀ.
-            d_scores.clear();
-            d_scores.resize(rows * keys, 0.0);
-            let mut column = 0;
-            for part in [&tile.root, &tile.local] {
-                if !part.is_empty() {
-                    let v = &qkv[part.start * width + shape.value_column(head)..];
-                    let v = Matrix::strided(v, part.len(), dim, width).transposed();
-                    let out = MatrixMut::strided(&mut d_scores[column..], rows, part.len(), keys);
-                    multiply(out, g_rows, v, 1.0, false);
-                    column += part.len();
-                }
-            }
-            widest(|| {
-                for (index, row) in tile.rows.clone().enumerate() {
-                    let at = row * heads * dim + head * dim;
-                    let along = sum2(&g[at..at + dim], &out[at..at + dim], |a, b| a * b);
-                    let weights = &mut weights[index * keys..(index + 1) * keys];
-                    let d_scores = &mut d_scores[index * keys..(index + 1) * keys];
-                    let (hidden, end) = tile.hidden(row, &tiles.starts);
-                    weights[hidden].fill(f32::NEG_INFINITY);
-                    weights[end..].fill(f32::NEG_INFINITY);
-                    let log = logs[row * heads + head];
-                    for (weight, d_score) in weights.iter_mut().zip(d_scores) {
-                        let hidden = *weight == f32::NEG_INFINITY;
-                        *weight = if hidden { 0.0 } else { exp(*weight - log) };
-                        *d_score = scale * *weight * (*d_score - along);
-                    }
-                }
-            });
-
-            // Queries: dS · K.
-            let d_q = &mut d_qkv[tile.rows.start * width + head * dim..];
-            mix(shape, tile, &d_scores, qkv, shape.key_column(head), d_q, width);
-            // Keys: dSᵀ · Q; values: Pᵀ · g. The heads of a group add up.
-            let q = &qkv[tile.rows.start * width + head * dim..];
-            let q = Matrix::strided(q, rows, dim, width);
-            let mut column = 0;
-            for part in [&tile.root, &tile.local] {
-                if part.is_empty() {
-                    continue;
-                }
-                let pairs = [
-                    (&d_scores, q, shape.key_column(head)),
-                    (&weights, g_rows, shape.value_column(head)),
-                ];
-                for (left, right, to) in pairs {
-                    let left = Matrix::strided(&left[column..], rows, part.len(), keys);
-                    let to = &mut d_qkv[part.start * width + to..];
-                    let to = MatrixMut::strided(to, part.len(), dim, width);
-                    multiply(to, left.transposed(), right, 1.0, true);
-                }
-                column += part.len();
+    for (part, &(tree, head)) in parts.iter().zip(&work) {
+        let to = [head * dim, shape.key_column(head), shape.value_column(head)];
+        for (values, column) in [&part.q, &part.k, &part.v].into_iter().zip(to) {
+            let first = tiles.trees[tree].0.start * width;
+            let rows = d_qkv[first..].chunks_exact_mut(width).zip(values.chunks_exact(dim));
+            for (row, values) in rows {
+                let row = &mut row[column..column + dim];
+                row.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
             }
         }
     }
     d_qkv
+}
+
+/// Gradients of one head's queries, keys and values over the rows of a tree, `[t, D]` each.
+struct HeadGradients {
+    q: Vec<f32>,
+    k: Vec<f32>,
+    v: Vec<f32>,
+}
+
+/// What the backward pass of every head reads.
+struct Pass<'a> {
+    shape: AttentionShape,
+    tiles: &'a Tiles,
+    qkv: &'a [f32],
+    out: &'a [f32],
+    logs: &'a [f32],
+    g: &'a [f32],
+}
+
+impl Pass<'_> {
+    fn backward(
+        &self,
+        tree: usize,
+        head: usize,
+        (weights, d_scores): &mut (Vec<f32>, Vec<f32>),
+    ) -> HeadGradients {
+        let (shape, qkv) = (self.shape, self.qkv);
+        let (heads, dim, width) = (shape.heads, shape.head_dim, shape.width());
+        let (tree_rows, tree_tiles) = self.tiles.trees[tree].clone();
+        let empty = || vec![0.0; tree_rows.len() * dim];
+        let mut gradients = HeadGradients { q: empty(), k: empty(), v: empty() };
+        for tile in &self.tiles.tiles[tree_tiles] {
+            let (rows, keys) = (tile.rows.len(), tile.keys());
+            scores(shape, tile, qkv, head, weights);
+            let start = tile.rows.start * heads * dim + head * dim;
+            let g_rows = Matrix::strided(&self.g[start..], rows, dim, heads * dim);
+
+            // Gradient of the weights: g · Vᵀ.
+            d_scores.clear();
+            d_scores.resize(rows * keys, 0.0);
+            tile.each_part(|part, column| {
+                let v = &qkv[part.start * width + shape.value_column(head)..];
+                let v = Matrix::strided(v, part.len(), dim, width).transposed();
+                let out = MatrixMut::strided(&mut d_scores[column..], rows, part.len(), keys);
+                multiply(out, g_rows, v, 1.0, false);
+            });
+            widest(|| self.scores_backward(tile, head, weights, d_scores));
+
+            // Queries: dS · K.
+            let d_q = &mut gradients.q[(tile.rows.start - tree_rows.start) * dim..];
+            mix(shape, tile, d_scores, qkv, shape.key_column(head), d_q, dim);
+            // Keys: dSᵀ · Q; values: Pᵀ · g.
+            let q = &qkv[tile.rows.start * width + head * dim..];
+            let q = Matrix::strided(q, rows, dim, width);
+            tile.each_part(|part, column| {
+                let pairs =
+                    [(&*d_scores, q, &mut gradients.k), (&*weights, g_rows, &mut gradients.v)];
+                for (left, right, to) in pairs {
+                    let left = Matrix::strided(&left[column..], rows, part.len(), keys);
+                    let to = &mut to[(part.start - tree_rows.start) * dim..];
+                    let to = MatrixMut::new(to, part.len(), dim);
+                    multiply(to, left.transposed(), right, 1.0, true);
+                }
+            });
+        }
+        gradients
+    }
+
+    /// Softmax weights again from the scores of a tile, and the gradient of the scores from that of
+    /// the weights, both in place.
+    #[inline(always)]
+    fn scores_backward(&self, tile: &Tile, head: usize, weights: &mut [f32], d_scores: &mut [f32]) {
+        let (heads, dim, keys) = (self.shape.heads, self.shape.head_dim, tile.keys());
+        let scale = (dim as f32).powf(-0.5);
+        let rows = weights.chunks_exact_mut(keys).zip(d_scores.chunks_exact_mut(keys));
+        for (row, (weights, d_scores)) in tile.rows.clone().zip(rows) {
+            let at = row * heads * dim + head * dim;
+            let along = sum2(&self.g[at..at + dim], &self.out[at..at + dim], |a, b| a * b);
+            let (hidden, end) = tile.hidden(row, &self.tiles.starts);
+            weights[hidden].fill(f32::NEG_INFINITY);
+            weights[end..].fill(f32::NEG_INFINITY);
+            let log = self.logs[row * heads + head];
+            for (weight, d_score) in weights.iter_mut().zip(d_scores) {
+                let hidden = *weight == f32::NEG_INFINITY;
+                *weight = if hidden { 0.0 } else { exp(*weight - log) };
+                *d_score = scale * *weight * (*d_score - along);
+            }
+        }
+    }
 }

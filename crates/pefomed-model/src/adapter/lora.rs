@@ -111,6 +111,11 @@ pub struct LoraConfig {
 }
 
 impl LoraConfig {
+    /// Factor of the update, `α / r`.
+    pub fn scale(&self) -> f64 {
+        self.alpha / self.rank as f64
+    }
+
     /// Number of trained values for a decoder.
     pub fn parameter_count(&self, decoder: &LlamaConfig) -> usize {
         let widths = self.targets.iter().map(|site| site.widths(decoder));
@@ -171,6 +176,17 @@ impl LoraAdapter {
         &self.config
     }
 
+    /// `A` `[r, in]` and `B` `[out, r]` of a site, if it has them.
+    pub(crate) fn matrices(&self, layer: usize, site: Site) -> Option<[Tensor<2>; 2]> {
+        let pair = self.layers.get(layer)?.get(&site)?;
+        Some([pair.a.clone(), pair.b.clone()])
+    }
+
+    /// The number that tells dropout which place in the model it is at.
+    pub(crate) fn place(layer: usize, site: Site) -> u64 {
+        (layer * Site::ALL.len() + site as usize) as u64
+    }
+
     /// `base` plus the update of this site for the input `x`.
     pub(crate) fn apply(
         &self,
@@ -184,10 +200,10 @@ impl LoraAdapter {
             return base;
         };
         let x = match dropout {
-            Some(dropout) => dropout.apply(x, (layer * Site::ALL.len() + site as usize) as u64),
+            Some(dropout) => dropout.apply(x, Self::place(layer, site)),
             None => x,
         };
-        let scale = self.config.alpha / self.config.rank as f64;
+        let scale = self.config.scale();
         let update = x.matmul(pair.a.clone().transpose()).matmul(pair.b.clone().transpose());
         base + update.mul_scalar(scale)
     }

@@ -1,17 +1,22 @@
 //! The LLaMA decoder: RMSNorm, grouped-query attention with rotary embedding, SwiGLU
 //! (arXiv 2302.13971, 2307.09288).
 
+use std::sync::Arc;
+
 use burn::tensor::activation::silu;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{DType, Int, Tensor, TensorData};
 use pefomed_data::PackedBatch;
 use pefomed_data::pack::TreeSpan;
 use pefomed_kernels::attention::{TreeAttention, TreeRanges};
 use pefomed_kernels::cross_entropy::cross_entropy_sum;
 use pefomed_kernels::dropout::Dropout;
+use pefomed_kernels::frozen::Precision;
+use pefomed_kernels::fused::{AttentionLayout, RotaryTable};
 use pefomed_kernels::norm::rms_norm;
 use pefomed_kernels::rotary::Rotary;
 
 use super::KvCache;
+use super::frozen::FrozenLayer;
 use super::keys::KeyStyle;
 use crate::adapter::{LoraAdapter, Site};
 use crate::config::LlamaConfig;
@@ -39,16 +44,30 @@ pub struct LlamaDecoder {
     config: LlamaConfig,
     place: Placement,
     pub(super) embedding: Tensor<2>,
-    pub(super) layers: Vec<LlamaLayer>,
+    layers: Layers,
     pub(super) norm: Tensor<1>,
     pub(super) head: Option<Tensor<2>>,
 }
 
+/// The layers, as tensors of the framework or packed.
+#[derive(Clone, Debug)]
+enum Layers {
+    /// For every device, every precision, and for training the decoder itself.
+    Plain(Vec<LlamaLayer>),
+    /// For the processor, in float32 or bfloat16, frozen.
+    Frozen(Arc<Vec<FrozenLayer>>),
+}
+
 /// What a forward pass needs to know of a batch besides its embeddings.
 pub struct DecoderBatch {
-    rotary: Rotary,
-    attention: TreeAttention,
+    layout: Layout,
     dropout: Option<Dropout>,
+}
+
+/// Angles and ranges, for the kind of layers there is.
+enum Layout {
+    Plain(Rotary, TreeAttention),
+    Frozen(Arc<AttentionLayout>),
 }
 
 impl LlamaDecoder {
@@ -60,7 +79,38 @@ impl LlamaDecoder {
         norm: Tensor<1>,
         head: Option<Tensor<2>>,
     ) -> Self {
-        Self { config, place, embedding, layers, norm, head }
+        Self { config, place, embedding, layers: Layers::Plain(layers), norm, head }
+    }
+
+    /// Packs the layers for good: they are computed faster and can no longer be trained. Only the
+    /// processor has kernels for this, so that a decoder elsewhere, or in double precision, stays
+    /// as it is.
+    ///
+    /// # Errors
+    /// [`ModelError::Precision`] when this processor lacks the instructions.
+    #[must_use = "the packed decoder is returned"]
+    pub fn freeze(self, precision: Precision) -> Result<Self, ModelError> {
+        if !precision.is_available() {
+            return Err(ModelError::Precision { precision: precision.name() });
+        }
+        let on_processor =
+            self.place.device == Placement::cpu().device && self.place.dtype == DType::F32;
+        let layers = match self.layers {
+            Layers::Plain(layers) if on_processor => {
+                let pack = |layer| FrozenLayer::new(layer, &self.config, precision);
+                Layers::Frozen(Arc::new(layers.into_iter().map(pack).collect()))
+            }
+            other => other,
+        };
+        Ok(Self { layers, ..self })
+    }
+
+    /// Bytes of the packed layers; none when they are not packed.
+    pub fn packed_bytes(&self) -> Option<usize> {
+        match &self.layers {
+            Layers::Plain(_) => None,
+            Layers::Frozen(layers) => Some(layers.iter().map(FrozenLayer::bytes).sum()),
+        }
     }
 
     /// Takes the weights under Hugging Face names.
@@ -141,7 +191,7 @@ impl LlamaDecoder {
             Some(place.tensor(loader.take(style.head(), &table)?, table))
         };
         let norm = place.tensor(loader.take(style.norm(), &[c])?, [c]);
-        Ok(Self { config, place: place.clone(), embedding, layers, norm, head })
+        Ok(Self::from_parts(config, place.clone(), embedding, layers, norm, head))
     }
 
     /// The configuration.
@@ -165,16 +215,26 @@ impl LlamaDecoder {
     /// Prepares what all layers need to know of a packed batch.
     pub fn batch(&self, batch: &PackedBatch, dropout: Option<Dropout>) -> DecoderBatch {
         let ranges: Vec<TreeRanges> = batch.trees.iter().map(ranges).collect();
-        DecoderBatch {
-            rotary: self.rotary(&batch.positions),
-            attention: TreeAttention::new(&ranges, &self.place.device),
-            dropout,
-        }
+        let layout = match &self.layers {
+            Layers::Plain(_) => Layout::Plain(
+                self.rotary(&batch.positions),
+                TreeAttention::new(&ranges, &self.place.device),
+            ),
+            Layers::Frozen(_) => {
+                let rotary = self.rotary_table(&batch.positions);
+                Layout::Frozen(Arc::new(AttentionLayout::new(&ranges, rotary)))
+            }
+        };
+        DecoderBatch { layout, dropout }
     }
 
-    pub(super) fn rotary(&self, positions: &[u32]) -> Rotary {
+    fn rotary(&self, positions: &[u32]) -> Rotary {
         let (dim, base) = (self.config.head_dim(), self.config.rope_base());
         Rotary::new(positions, dim, base, &self.place.device, self.place.dtype)
+    }
+
+    fn rotary_table(&self, positions: &[u32]) -> RotaryTable {
+        RotaryTable::new(positions, self.config.head_dim(), self.config.rope_base())
     }
 
     /// Hidden states after the last norm, `[T, C]`, of embedded positions `[T, C]`. A cache takes
@@ -188,13 +248,30 @@ impl LlamaDecoder {
     ) -> Tensor<2> {
         let dropout = batch.dropout.as_ref();
         let mut x = embedded;
-        for index in 0..self.layers.len() {
-            let (q, k, v) = self.project(index, x.clone(), &batch.rotary, adapter, dropout);
-            if let Some(cache) = &mut cache {
-                cache.push(k.clone(), v.clone());
+        match (&self.layers, &batch.layout) {
+            (Layers::Plain(layers), Layout::Plain(rotary, attention)) => {
+                for (index, layer) in layers.iter().enumerate() {
+                    let place = Place { layer, index, adapter, dropout };
+                    let (q, k, v) = self.project(place, x.clone(), rotary);
+                    if let Some(cache) = &mut cache {
+                        cache.push(k.clone(), v.clone());
+                    }
+                    let mixed = attention.forward(q, k, v);
+                    x = self.finish_layer(place, x, mixed);
+                }
             }
-            let mixed = batch.attention.forward(q, k, v);
-            x = self.finish_layer(index, x, mixed, adapter, dropout);
+            (Layers::Frozen(layers), Layout::Frozen(layout)) => {
+                for (index, layer) in layers.iter().enumerate() {
+                    if let Some(cache) = &mut cache {
+                        let (out, k, v) = layer.prefill(index, x, layout, adapter, &self.place);
+                        cache.push(k, v);
+                        x = out;
+                    } else {
+                        x = layer.forward(index, x, layout, adapter, dropout);
+                    }
+                }
+            }
+            _ => unreachable!("a batch is laid out for the decoder that made it"),
         }
         rms_norm(x, self.norm.clone(), self.config.rms_norm_eps)
     }
@@ -207,13 +284,25 @@ impl LlamaDecoder {
         cache: &mut crate::generate::DecodeCache,
         adapter: Option<&LoraAdapter>,
     ) -> Tensor<2> {
-        let rotary = self.rotary(&cache.next_positions());
+        let positions = cache.next_positions();
         cache.begin_step();
         let mut x = embedded;
-        for index in 0..self.layers.len() {
-            let (q, k, v) = self.project(index, x.clone(), &rotary, adapter, None);
-            let mixed = cache.attend(index, q, k, v);
-            x = self.finish_layer(index, x, mixed, adapter, None);
+        match &self.layers {
+            Layers::Plain(layers) => {
+                let rotary = self.rotary(&positions);
+                for (index, layer) in layers.iter().enumerate() {
+                    let place = Place { layer, index, adapter, dropout: None };
+                    let (q, k, v) = self.project(place, x.clone(), &rotary);
+                    let mixed = cache.attend(index, q, k, v);
+                    x = self.finish_layer(place, x, mixed);
+                }
+            }
+            Layers::Frozen(layers) => {
+                let rotary = self.rotary_table(&positions);
+                for (index, layer) in layers.iter().enumerate() {
+                    x = layer.decode(index, x, &rotary, cache, adapter, &self.place);
+                }
+            }
         }
         rms_norm(x, self.norm.clone(), self.config.rms_norm_eps)
     }
@@ -221,20 +310,16 @@ impl LlamaDecoder {
     /// Queries `[T, H, D]`, keys and values `[T, K, D]` of a layer, turned to their positions.
     fn project(
         &self,
-        index: usize,
+        place: Place<'_>,
         x: Tensor<2>,
         rotary: &Rotary,
-        adapter: Option<&LoraAdapter>,
-        dropout: Option<&Dropout>,
     ) -> (Tensor<3>, Tensor<3>, Tensor<3>) {
-        let layer = &self.layers[index];
+        let layer = place.layer;
         let [length, _] = x.dims();
         let (heads, key_heads) = (self.config.num_attention_heads, self.config.key_heads());
         let dim = self.config.head_dim();
         let normed = rms_norm(x, layer.input_norm.clone(), self.config.rms_norm_eps);
-        let linear = |site, weight: &Tensor<2>| {
-            adapted(normed.clone(), weight, index, site, adapter, dropout)
-        };
+        let linear = |site, weight: &Tensor<2>| place.linear(normed.clone(), weight, site);
         let q = linear(Site::Q, &layer.q).reshape([length, heads, dim]);
         let k = linear(Site::K, &layer.k).reshape([length, key_heads, dim]);
         let v = linear(Site::V, &layer.v).reshape([length, key_heads, dim]);
@@ -242,23 +327,13 @@ impl LlamaDecoder {
     }
 
     /// Output projection, feed-forward network and both residuals of a layer.
-    fn finish_layer(
-        &self,
-        index: usize,
-        x: Tensor<2>,
-        mixed: Tensor<2>,
-        adapter: Option<&LoraAdapter>,
-        dropout: Option<&Dropout>,
-    ) -> Tensor<2> {
-        let layer = &self.layers[index];
-        let linear = |x: Tensor<2>, site, weight: &Tensor<2>| {
-            adapted(x, weight, index, site, adapter, dropout)
-        };
-        let x = x + linear(mixed, Site::O, &layer.o);
+    fn finish_layer(&self, place: Place<'_>, x: Tensor<2>, mixed: Tensor<2>) -> Tensor<2> {
+        let layer = place.layer;
+        let x = x + place.linear(mixed, &layer.o, Site::O);
         let normed = rms_norm(x.clone(), layer.post_norm.clone(), self.config.rms_norm_eps);
-        let gate = silu(linear(normed.clone(), Site::Gate, &layer.gate));
-        let up = linear(normed, Site::Up, &layer.up);
-        x + linear(gate * up, Site::Down, &layer.down)
+        let gate = silu(place.linear(normed.clone(), &layer.gate, Site::Gate));
+        let up = place.linear(normed, &layer.up, Site::Up);
+        x + place.linear(gate * up, &layer.down, Site::Down)
     }
 
     /// The head, `[V, C]`.
@@ -287,19 +362,23 @@ impl LlamaDecoder {
     }
 }
 
-/// `x · weightᵀ`, and the adapter's share if it has one at this site.
-fn adapted(
-    x: Tensor<2>,
-    weight: &Tensor<2>,
-    layer: usize,
-    site: Site,
-    adapter: Option<&LoraAdapter>,
-    dropout: Option<&Dropout>,
-) -> Tensor<2> {
-    let base = x.clone().matmul(weight.clone().transpose());
-    match adapter {
-        Some(adapter) => adapter.apply(base, x, layer, site, dropout),
-        None => base,
+/// A layer, and what is adapted in it.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    layer: &'a LlamaLayer,
+    index: usize,
+    adapter: Option<&'a LoraAdapter>,
+    dropout: Option<&'a Dropout>,
+}
+
+impl Place<'_> {
+    /// `x · weightᵀ`, and the adapter's share if it has one at this site.
+    fn linear(self, x: Tensor<2>, weight: &Tensor<2>, site: Site) -> Tensor<2> {
+        let base = x.clone().matmul(weight.clone().transpose());
+        match self.adapter {
+            Some(adapter) => adapter.apply(base, x, self.index, site, self.dropout),
+            None => base,
+        }
     }
 }
 
@@ -314,7 +393,12 @@ impl Trainable for LlamaDecoder {
     fn parameters(&mut self) -> Vec<(String, Parameter<'_>)> {
         let style = KeyStyle::HuggingFace;
         let mut all = vec![(style.embedding().to_owned(), Parameter::Matrix(&mut self.embedding))];
-        for (index, layer) in self.layers.iter_mut().enumerate() {
+        // Packed layers have nothing that could be trained.
+        let layers = match &mut self.layers {
+            Layers::Plain(layers) => &mut layers[..],
+            Layers::Frozen(_) => &mut [],
+        };
+        for (index, layer) in layers.iter_mut().enumerate() {
             let mut matrix = |name: &str, tensor| {
                 all.push((style.layer(index, name), Parameter::Matrix(tensor)));
             };

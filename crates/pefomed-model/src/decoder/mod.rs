@@ -1,6 +1,7 @@
 //! Decoders: from embedded positions to hidden states, with adapters on their projections.
 
 mod cache;
+mod frozen;
 mod initialise;
 mod keys;
 mod llama;

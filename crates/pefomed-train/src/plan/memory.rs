@@ -2,22 +2,21 @@
 //!
 //! # Activations
 //! A frozen weight keeps its input out of the graph: `x·Wᵀ` needs `W` alone to send a gradient to
-//! `x`. What a decoder layer keeps, in numbers a position, with `C` its width, `Q` and `KV` the
-//! widths of queries and keys, `M` of the feed-forward network:
+//! `x`. What a decoder layer keeps on the processor, in numbers a position, with `C` its width, `Q`
+//! and `KV` the widths of queries and keys, `H` its heads, `M` the width of the feed-forward network:
 //!
 //! | kept | numbers |
 //! |---|---|
-//! | inputs of the two norms | 2·C |
-//! | queries (scaled), keys, values | Q + 2·KV |
-//! | gate, its sigmoid, their product, up | 4·M |
-//! | at each adapted projection of input `W`: the mask and the dropped input (without dropout, the input alone) | 2·W (W) |
-//! | and the input of its second matrix | r |
+//! | inputs of the two halves, and the scales of their norms | 2·C + 2 |
+//! | queries, keys, values | Q + 2·KV |
+//! | mixed values, and the logarithm of each head's sum | Q + H |
+//! | gate and up | 2·M |
+//! | at each adapted projection, the input of its second matrix | r |
 //!
-//! Attention of a tree of `t` positions keeps shifted scores, their exponentials and the
-//! probabilities: 3·H·t². Beside the layers stand the last norm's input `C`, the visual features of
-//! the batch, and `V` numbers for each answer token in the loss. On top come the temporaries of the
-//! place where most is alive, the begin of the backward pass: four more `V` for each answer token
-//! of a chunk, or a layer's own.
+//! Scores are computed tile by tile and never kept. Beside the layers stand the last norm's input
+//! `C`, the visual features of the batch, and `V` numbers for each answer token in the loss. On top
+//! come the temporaries of the place where most is alive: at the begin of the backward pass four
+//! more `V` for each answer token of a chunk, or within it a layer's own.
 //!
 //! As many micro-batches are in flight as there are threads.
 //!
@@ -34,7 +33,6 @@ use serde::Serialize;
 
 use super::{Sizes, StagePlan};
 use crate::features::MEMORY_LIMIT;
-use crate::recipe::Stage;
 
 const F32: usize = size_of::<f32>();
 /// Answer tokens whose logits exist at one time.
@@ -49,10 +47,8 @@ const TOKENIZER_ENTRY: usize = 1 << 10;
 pub struct MicroBatch {
     /// Positions.
     pub positions: usize,
-    /// Sum of the squares of its trees' positions.
-    pub squares: usize,
-    /// Positions of the largest tree.
-    pub largest_tree: usize,
+    /// Pairs of a position and one that it attends to.
+    pub pairs: usize,
     /// Visual tokens.
     pub visual: usize,
     /// Answer tokens.
@@ -64,10 +60,13 @@ impl MicroBatch {
     pub fn of(trees: &[MessageTree]) -> Self {
         let mut batch = Self::default();
         for tree in trees {
-            let size = tree.positions();
-            batch.positions += size;
-            batch.squares += size * size;
-            batch.largest_tree = batch.largest_tree.max(size);
+            batch.positions += tree.positions();
+            let root = tree.root.len();
+            batch.pairs += root * (root + 1) / 2;
+            for branch in &tree.branches {
+                let own = branch.positions();
+                batch.pairs += own * root + own * (own + 1) / 2;
+            }
             batch.targets += tree.targets();
             let branches = tree.branches.iter().flat_map(|branch| &branch.prompt);
             let visual = |item: &&Item| matches!(item, Item::Visual { .. });
@@ -77,29 +76,23 @@ impl MicroBatch {
     }
 
     /// Bytes it holds at the beginning of its backward pass; see [the list](self).
-    pub fn activation_bytes(&self, sizes: &Sizes, stage: &Stage, dropout: f64) -> usize {
+    pub fn activation_bytes(&self, sizes: &Sizes) -> usize {
         let decoder = &sizes.decoder;
         let (c, m, heads) =
             (decoder.hidden_size, decoder.intermediate_size, decoder.num_attention_heads);
         let q = heads * decoder.head_dim();
         let kv = decoder.key_heads() * decoder.head_dim();
-        let lora: usize = if stage.train_adapter {
-            let kept = if dropout > 0.0 { 2 } else { 1 };
-            let widths = sizes.lora.targets.iter().map(|site| site.widths(decoder).0);
-            widths.map(|width| kept * width + sizes.lora.rank).sum()
-        } else {
-            0
-        };
-        let position = 2 * c + q + 2 * kv + 4 * m + lora;
-        let layer = self.positions * position + 3 * heads * self.squares;
+        let lora = sizes.lora.targets.len() * sizes.lora.rank;
+        let position = 2 * (c + 1) + 2 * (q + kv) + heads + 2 * m + lora;
+        let layer = self.positions * position;
         let vocabulary = decoder.vocab_size;
         let kept = decoder.num_hidden_layers * layer
             + self.positions * c
             + self.visual * sizes.visual_width()
             + self.targets * vocabulary;
         let loss = 4 * self.targets.min(LOSS_CHUNK) * vocabulary;
-        let backward =
-            self.positions * (3 * m + 3 * c) + 3 * heads * self.largest_tree * self.largest_tree;
+        // Gradients of gate, up and their product, of the norm's input and output.
+        let backward = self.positions * (3 * m + 3 * c);
         (kept + loss.max(backward)) * F32
     }
 }

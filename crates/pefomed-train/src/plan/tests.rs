@@ -48,21 +48,16 @@ fn the_list_of_what_a_layer_keeps_adds_up() {
     let mut sizes = pefomed();
     sizes.decoder = serde_json::from_value(decoder).unwrap();
     sizes.lora.rank = 3;
-    let batch = MicroBatch { positions: 5, squares: 13, largest_tree: 3, visual: 0, targets: 2 };
-    // A position: 16 + 8 + 2·4 + 4·16 = 96; scores 3·2·13 = 78; last norm 5·8; loss 2·10. Then the
-    // larger of 4·2·10 and the layer's own 5·(48 + 24) + 3·2·9.
-    let projector_only = 5 * 96 + 78 + 40 + 20 + 414;
-    let train = |text: &str, dropout| batch.activation_bytes(&sizes, &stage(text), dropout);
-    assert_eq!(train("train_adapter = false", 0.1), projector_only * 4);
-    // Two adapted projections keep 2·8 + 3 numbers each, or 8 + 3 without dropout.
-    assert_eq!(train("", 0.1), (projector_only + 5 * 2 * 19) * 4);
-    assert_eq!(train("", 0.0), (projector_only + 5 * 2 * 11) * 4);
+    let batch = MicroBatch { positions: 5, pairs: 13, visual: 0, targets: 2 };
+    // A position: 2·(8 + 1) + 2·(8 + 4) + 2 + 2·16 = 76, and 3 for each of two adapted projections;
+    // last norm 5·8; loss 2·10. Then the larger of 4·2·10 and the layer's own 5·(48 + 24).
+    assert_eq!(batch.activation_bytes(&sizes), (5 * (76 + 2 * 3) + 40 + 20 + 360) * 4);
 }
 
 #[test]
 fn seven_billion_parameters_take_four_operations_a_position() {
     let sizes = pefomed();
-    let batch = MicroBatch { positions: 100, squares: 0, largest_tree: 0, visual: 0, targets: 0 };
+    let batch = MicroBatch { positions: 100, pairs: 0, visual: 0, targets: 0 };
     let frozen = decoder_flop(&sizes, &stage("train_adapter = false"), &batch);
     // 32 layers of 4·4096² + 3·4096·11008 numbers, and 4 operations for the adapter as well.
     let body = 32.0 * (4.0 * 4096.0 * 4096.0 + 3.0 * 4096.0 * 11008.0);

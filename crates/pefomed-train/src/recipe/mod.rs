@@ -27,12 +27,13 @@ use pefomed_data::formats::Format;
 use pefomed_data::prompt::Template;
 use pefomed_data::split::SplitRule;
 use pefomed_data::{ImageCondition, Split, files};
+use pefomed_kernels::frozen::Precision;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::de::DeTable;
 
-use crate::TrainError;
+use crate::{DeviceKind, TrainError};
 
 pub use source::ModelSource;
 pub use stage::{Length, Stage};
@@ -86,6 +87,33 @@ pub struct Model {
     /// Adjacent visual tokens joined into one before the projector; PeFoMed's 4 when not given.
     #[serde(default = "Model::default_merge")]
     pub merge: usize,
+    /// What the decoder's frozen weights are multiplied in.
+    #[serde(default)]
+    pub precision: WeightPrecision,
+}
+
+/// What frozen weights are kept and multiplied in on the processor; a GPU computes in float32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WeightPrecision {
+    /// The fastest that the processor has. A run writes down which one that was.
+    #[default]
+    Auto,
+    /// Weights and their inputs rounded to bfloat16, sums in float32.
+    Bf16,
+    /// Nothing rounded.
+    Float32,
+}
+
+impl WeightPrecision {
+    /// What the kernels are asked for.
+    pub fn kernel(self) -> Precision {
+        match self {
+            Self::Auto => Precision::fastest(),
+            Self::Bf16 => Precision::Bf16,
+            Self::Float32 => Precision::Float32,
+        }
+    }
 }
 
 impl Model {
@@ -218,6 +246,36 @@ impl Evaluation {
 }
 
 impl Recipe {
+    /// Puts in the place of `auto` what it means on a device, so that a run repeats what it did.
+    ///
+    /// # Errors
+    /// [`TrainError::RecipeValue`] for bfloat16 on a device that has no such kernels.
+    pub fn settle(&mut self, device: DeviceKind) -> Result<(), TrainError> {
+        let precision = &mut self.model.precision;
+        match (device, *precision) {
+            (DeviceKind::Cpu, WeightPrecision::Auto) => {
+                *precision = match Precision::fastest() {
+                    Precision::Bf16 => WeightPrecision::Bf16,
+                    Precision::Float32 => WeightPrecision::Float32,
+                };
+            }
+            (DeviceKind::Cpu, _) => {}
+            (_, WeightPrecision::Bf16) => {
+                return Err(TrainError::RecipeValue {
+                    origin: "recipe".to_owned(),
+                    line: None,
+                    problem: format!(
+                        "[model] `precision` is bf16, which the device {} does not have: write \
+                         \"auto\" or \"float32\"",
+                        device.name()
+                    ),
+                });
+            }
+            (_, _) => *precision = WeightPrecision::Float32,
+        }
+        Ok(())
+    }
+
     /// Reads a recipe file and applies `key=value` overrides to it, in their order; a later one
     /// wins. Relative paths in the file start at its folder, relative paths in an override at the
     /// working directory.

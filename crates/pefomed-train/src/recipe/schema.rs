@@ -47,6 +47,7 @@ const MODEL: Shape = Table(&[
     ("template", Value),
     ("image_size", Value),
     ("merge", Value),
+    ("precision", Value),
 ]);
 
 const ADAPTER: Shape = Table(&[

@@ -15,6 +15,7 @@ tokenizer = "/opt/tokenizer.json"
 template = "chatml"
 image_size = 224
 merge = 4
+precision = "float32"
 
 [adapter]
 kind = "lora"
@@ -109,6 +110,7 @@ fn every_key_arrives() {
             template: Template::Chatml,
             image_size: 224,
             merge: 4,
+            precision: WeightPrecision::Float32,
         }
     );
     assert_eq!((recipe.adapter.rank, recipe.adapter.dropout), (8, 0.1));

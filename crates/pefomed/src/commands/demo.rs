@@ -92,7 +92,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
         .note(&format!("drawing {train} phantoms to learn from and {test} to ask about"));
     phantom::data_set(arguments.seed, train, test).write(&out.join("data"))?;
     let seed = [format!("seed={}", arguments.seed)];
-    let recipe = Recipe::parse(RECIPE, "recipes/demo.toml", out, &seed)?;
+    let mut recipe = Recipe::parse(RECIPE, "recipes/demo.toml", out, &seed)?;
+    recipe.settle(context.device)?;
     let parts = tuning::load_parts(context, &recipe)?;
     let (both, encoding) = tuning::prepare(context, recipe, parts, &run)?;
     let mut ablation = Ablation::new(context, &both, &run)?;

@@ -36,7 +36,8 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<ExitCode> {
-    let recipe = Recipe::read(&arguments.recipe, &arguments.changes)?;
+    let mut recipe = Recipe::read(&arguments.recipe, &arguments.changes)?;
+    recipe.settle(context.device)?;
     let Some(out) = arguments.out.clone().or_else(|| recipe.output.clone()) else {
         let problem = "the recipe names no `output`: name the run folder with --out RUN";
         return Err(Usage(problem.to_owned()).into());

@@ -1,0 +1,181 @@
+//! Decoder layers whose weights were packed for good, on the processor.
+
+use std::sync::Arc;
+
+use burn::tensor::{Tensor, TensorData};
+use pefomed_kernels::dropout::Dropout;
+use pefomed_kernels::frozen::{FrozenLinear, Precision};
+use pefomed_kernels::fused::{
+    AttentionHalf, AttentionLayout, AttentionShape, FeedForward, FeedForwardHalf, LowRankSite,
+    Projected, RotaryTable,
+};
+use pefomed_kernels::host_function;
+
+use super::llama::LlamaLayer;
+use crate::adapter::{LoraAdapter, Site};
+use crate::config::LlamaConfig;
+use crate::generate::DecodeCache;
+use crate::parameters::{Placement, read};
+
+/// One layer.
+#[derive(Clone, Debug)]
+pub(super) struct FrozenLayer {
+    attention: Arc<Projected>,
+    feed_forward: Arc<FeedForward>,
+}
+
+/// Sites of the first half, in the order of its kernel's inputs.
+const ATTENTION: [Site; 4] = [Site::Q, Site::K, Site::V, Site::O];
+/// Sites of the second half.
+const FEED_FORWARD: [Site; 3] = [Site::Gate, Site::Up, Site::Down];
+
+impl FrozenLayer {
+    /// Packs a layer, which is dropped.
+    pub(super) fn new(layer: LlamaLayer, config: &LlamaConfig, precision: Precision) -> Self {
+        let (c, m) = (config.hidden_size, config.intermediate_size);
+        let (heads, head_dim) = (config.num_attention_heads, config.head_dim());
+        let shape = AttentionShape { heads, key_heads: config.key_heads(), head_dim };
+        let eps = config.rms_norm_eps as f32;
+        let pack = |weights: Vec<Tensor<2>>, inputs: usize| {
+            let weights: Vec<Vec<f32>> = weights.into_iter().map(read).collect();
+            let weights: Vec<&[f32]> = weights.iter().map(Vec::as_slice).collect();
+            FrozenLinear::new(&weights, inputs, precision)
+        };
+        let attention = Projected {
+            norm: read(layer.input_norm),
+            eps,
+            qkv: pack(vec![layer.q, layer.k, layer.v], c),
+            output: pack(vec![layer.o], heads * head_dim),
+            shape,
+        };
+        let feed_forward = FeedForward {
+            norm: read(layer.post_norm),
+            eps,
+            gate_up: pack(vec![layer.gate, layer.up], c),
+            down: pack(vec![layer.down], m),
+        };
+        Self { attention: Arc::new(attention), feed_forward: Arc::new(feed_forward) }
+    }
+
+    /// Bytes of the packed weights.
+    pub(super) fn bytes(&self) -> usize {
+        let linears = [
+            &self.attention.qkv,
+            &self.attention.output,
+            &self.feed_forward.gate_up,
+            &self.feed_forward.down,
+        ];
+        linears.into_iter().map(FrozenLinear::bytes).sum()
+    }
+
+    /// The layer on a packed batch, `[T, C]`.
+    pub(super) fn forward(
+        &self,
+        index: usize,
+        x: Tensor<2>,
+        layout: &Arc<AttentionLayout>,
+        adapter: Option<&LoraAdapter>,
+        dropout: Option<&Dropout>,
+    ) -> Tensor<2> {
+        let (sites, matrices) = updates(ATTENTION, index, adapter, dropout);
+        let half = AttentionHalf::new(self.attention.clone(), layout.clone(), sites);
+        let x = host_function::apply(Arc::new(half), x, matrices);
+        self.feed_forward(index, x, adapter, dropout)
+    }
+
+    /// As [`forward`](Self::forward), outside of training; also returns keys and values
+    /// `[T, K, D]`.
+    pub(super) fn prefill(
+        &self,
+        index: usize,
+        x: Tensor<2>,
+        layout: &Arc<AttentionLayout>,
+        adapter: Option<&LoraAdapter>,
+        place: &Placement,
+    ) -> (Tensor<2>, Tensor<3>, Tensor<3>) {
+        let (sites, matrices) = updates(ATTENTION, index, adapter, None);
+        let half = AttentionHalf::new(self.attention.clone(), layout.clone(), sites);
+        let [rows, width] = x.dims();
+        let values = values(x, matrices);
+        let (out, qkv) = half.forward_with_qkv(&slices(&values));
+        let (_, k, v) = self.split(qkv, rows, place);
+        let x = self.feed_forward(index, place.tensor(out, [rows, width]), adapter, None);
+        (x, k, v)
+    }
+
+    /// One step of decoding for the rows of `cache`, `[B, C]`.
+    pub(super) fn decode(
+        &self,
+        index: usize,
+        x: Tensor<2>,
+        rotary: &RotaryTable,
+        cache: &mut DecodeCache,
+        adapter: Option<&LoraAdapter>,
+        place: &Placement,
+    ) -> Tensor<2> {
+        let (sites, matrices) = updates(ATTENTION, index, adapter, None);
+        let [rows, width] = x.dims();
+        let values = values(x, matrices);
+        let out = self.attention.decode(&slices(&values), &sites, rotary, |qkv| {
+            let (q, k, v) = self.split(qkv, rows, place);
+            read(cache.attend(index, q, k, v))
+        });
+        self.feed_forward(index, place.tensor(out, [rows, width]), adapter, None)
+    }
+
+    /// Queries `[T, H, D]`, keys and values `[T, K, D]`.
+    fn split(
+        &self,
+        qkv: Vec<f32>,
+        rows: usize,
+        place: &Placement,
+    ) -> (Tensor<3>, Tensor<3>, Tensor<3>) {
+        let AttentionShape { heads, key_heads, head_dim } = self.attention.shape;
+        let all = TensorData::new(qkv, [rows, heads + 2 * key_heads, head_dim]);
+        let all = Tensor::<3>::from_data(all, (&place.device, place.dtype));
+        let part = |start, count| all.clone().narrow(1, start, count);
+        (part(0, heads), part(heads, key_heads), part(heads + key_heads, key_heads))
+    }
+
+    fn feed_forward(
+        &self,
+        index: usize,
+        x: Tensor<2>,
+        adapter: Option<&LoraAdapter>,
+        dropout: Option<&Dropout>,
+    ) -> Tensor<2> {
+        let (sites, matrices) = updates(FEED_FORWARD, index, adapter, dropout);
+        let half = FeedForwardHalf::new(self.feed_forward.clone(), sites);
+        host_function::apply(Arc::new(half), x, matrices)
+    }
+}
+
+/// The updates of a layer at some sites, and their matrices in that order.
+fn updates<const N: usize>(
+    sites: [Site; N],
+    layer: usize,
+    adapter: Option<&LoraAdapter>,
+    dropout: Option<&Dropout>,
+) -> ([Option<LowRankSite>; N], Vec<Tensor<2>>) {
+    let mut matrices = Vec::new();
+    let sites = sites.map(|site| {
+        let (adapter, [a, b]) = adapter.and_then(|it| Some((it, it.matrices(layer, site)?)))?;
+        matrices.extend([a, b]);
+        let dropout = dropout.map(|dropout| (dropout.clone(), LoraAdapter::place(layer, site)));
+        Some(LowRankSite {
+            rank: adapter.config().rank,
+            scale: adapter.config().scale() as f32,
+            dropout,
+        })
+    });
+    (sites, matrices)
+}
+
+/// The numbers of a kernel's inputs.
+fn values(x: Tensor<2>, matrices: Vec<Tensor<2>>) -> Vec<Vec<f32>> {
+    std::iter::once(x).chain(matrices).map(read).collect()
+}
+
+fn slices(values: &[Vec<f32>]) -> Vec<&[f32]> {
+    values.iter().map(Vec::as_slice).collect()
+}
