@@ -33,6 +33,7 @@
 //! # Ok::<(), pefomed_eval::EvalError>(())
 //! ```
 
+pub mod agreement;
 mod baseline;
 mod bootstrap;
 pub mod compare;
@@ -47,6 +48,7 @@ pub mod score;
 mod text;
 pub mod vqa;
 
+pub use agreement::{AgreeOptions, Agreement, agree};
 pub use baseline::TrainAnswer;
 pub use bootstrap::{BootstrapOptions, Estimate};
 pub use compare::{CompareOptions, Comparison, compare};
