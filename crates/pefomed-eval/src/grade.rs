@@ -46,11 +46,15 @@ pub enum Scale {
     /// A report on PeFoMed's 5-point Likert scale: 0 (hardly any consistency) to 4 (minimal
     /// discrepancy).
     Likert,
-    /// A number of errors, 0 or more, fewer is better.
+    /// A number of errors, 0 to a million, fewer is better.
     Errors,
-    /// Any number, more is better.
+    /// Any number up to 10¹², more is better.
     Score,
 }
+
+/// What is beyond these is a mistake, and would make sums of squares meaningless.
+const MOST_ERRORS: f64 = 1e6;
+const LARGEST_SCORE: f64 = 1e12;
 
 impl Scale {
     /// The levels of a scale that has levels, the lowest first.
@@ -68,8 +72,8 @@ impl Scale {
             Self::Correct | Self::Likert => {
                 self.levels().is_some_and(|levels| levels.contains(&value))
             }
-            Self::Errors => value.is_finite() && value >= 0.0 && value.fract() == 0.0,
-            Self::Score => value.is_finite(),
+            Self::Errors => (0.0..=MOST_ERRORS).contains(&value) && value.fract() == 0.0,
+            Self::Score => value.abs() <= LARGEST_SCORE,
         }
     }
 }
@@ -344,6 +348,8 @@ mod tests {
             ("s,1,g,human,likert,\"2,5\"\n", "row 2", "`2,5` is no number"),
             ("s,1,g,human,likert,2\ns,1,g,human,likert,7\n", "row 3", "7 does not lie"),
             ("s,1,g,human,score,NaN\n", "row 2", "NaN does not lie"),
+            ("s,1,g,human,score,1e300\n", "row 2", "does not lie"),
+            ("s,1,g,human,errors,-1\n", "row 2", "-1 does not lie"),
             ("s,1,g,human,likert,2\ns,1,g,human,likert,2\n", "row 3", "twice"),
             ("s,1,g,human\n", "row 2", "4 fields"),
             ("s,,g,human,likert,2\n", "row 2", "`id` is empty"),

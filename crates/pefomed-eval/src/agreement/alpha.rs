@@ -70,6 +70,9 @@ impl Units {
         if total == 0.0 {
             return Err(Undefined::NoCommonItems);
         }
+        if counts.iter().filter(|count| **count > 0.0).count() < 2 {
+            return Err(Undefined::NoVariation);
+        }
         let (observed, expected) = match distance {
             Distance::Nominal => {
                 let observed: f64 = drawn()
@@ -88,9 +91,6 @@ impl Units {
             Distance::Ordinal => self.squares(drawn(), &mid_ranks(&counts), &counts),
             Distance::Interval => self.squares(drawn(), &self.levels, &counts),
         };
-        if expected <= 0.0 {
-            return Err(Undefined::NoVariation);
-        }
         Ok(1.0 - (total - 1.0) * observed / expected)
     }
 

@@ -24,7 +24,8 @@ pub struct Icc {
 ///
 /// # Errors
 /// [`Undefined::OneRater`] with fewer than two raters, [`Undefined::NotComplete`] with fewer than
-/// two items, [`Undefined::NoVariation`] when all grades are equal.
+/// two items, [`Undefined::NoVariation`] when all grades are equal, [`Undefined::BelowChance`] when
+/// the estimated total variance is not positive.
 pub fn icc(rows: &[Vec<f64>], level: f64) -> Result<Icc, Undefined> {
     let raters = rows.first().map_or(0, Vec::len);
     if rows.len() < 2 {
@@ -32,6 +33,12 @@ pub fn icc(rows: &[Vec<f64>], level: f64) -> Result<Icc, Undefined> {
     }
     if raters < 2 {
         return Err(Undefined::OneRater);
+    }
+    let mut grades = rows.iter().flatten();
+    let first = grades.next();
+    // Exactly: rounding can give equal numbers a variance.
+    if grades.all(|grade| Some(grade) == first) {
+        return Err(Undefined::NoVariation);
     }
     let (n, k) = (rows.len() as f64, raters as f64);
     let grand = rows.iter().flatten().sum::<f64>() / (n * k);
@@ -49,8 +56,10 @@ pub fn icc(rows: &[Vec<f64>], level: f64) -> Result<Icc, Undefined> {
     }
     let error = rest / ((n - 1.0) * (k - 1.0));
     let single_by = between_items + (k - 1.0) * error + k * (between_raters - error) / n;
-    if between_items + between_raters + error <= 0.0 || single_by <= 0.0 {
-        return Err(Undefined::NoVariation);
+    // Zero but for rounding is zero.
+    let tiny = 1e-12 * (between_items + between_raters + error);
+    if single_by <= tiny {
+        return Err(Undefined::BelowChance);
     }
     let single = (between_items - error) / single_by;
     let interval = interval(n, k, [between_items, between_raters, error], single, level);
@@ -59,7 +68,7 @@ pub fn icc(rows: &[Vec<f64>], level: f64) -> Result<Icc, Undefined> {
         (by > 0.0).then_some(k * value / by)
     };
     let average_by = between_items + (between_raters - error) / n;
-    let average = if average_by > 0.0 {
+    let average = if average_by > tiny {
         let ends = interval.and_then(|(low, high)| Some((stepped(low)?, stepped(high)?)));
         Ok(((between_items - error) / average_by, ends))
     } else {
@@ -77,7 +86,7 @@ fn interval(
     level: f64,
 ) -> Option<(f64, f64)> {
     // Without any difference between raters F is infinite and its freedom undefined.
-    if error <= 0.0 || single >= 1.0 {
+    if error <= 1e-12 * items || single >= 1.0 {
         return None;
     }
     let a = k * single / (n * (1.0 - single));
@@ -112,4 +121,22 @@ pub(crate) fn f_quantile(at: f64, first: f64, second: f64) -> Option<f64> {
         if f.cdf(middle) < at { low = middle } else { high = middle }
     }
     Some(f64::midpoint(low, high))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_of_f_are_those_of_scipy() {
+        let golden: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/fixtures/agreement.json")).unwrap();
+        let cases = golden["f_quantiles"].as_array().unwrap();
+        assert!(cases.len() > 20);
+        for case in cases {
+            let number = |name: &str| case[name].as_f64().unwrap();
+            let found = f_quantile(number("at"), number("first"), number("second")).unwrap();
+            assert!((found / number("f") - 1.0).abs() < 1e-8, "{case}: {found}");
+        }
+    }
 }

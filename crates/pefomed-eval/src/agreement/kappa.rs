@@ -68,11 +68,10 @@ impl Pairs {
                     Weighting::Quadratic => apart * apart,
                 };
         }
-        let expected = self.expected(weighting, &first, &second);
-        // Of shares that sum to one, less than rounding is nothing.
-        if expected <= 1e-15 {
+        if first.iter().zip(&second).filter(|(p, q)| **p + **q > 0.0).count() < 2 {
             return Err(Undefined::NoVariation);
         }
+        let expected = self.expected(weighting, &first, &second);
         Ok(1.0 - observed / expected)
     }
 
@@ -184,7 +183,7 @@ impl Counts {
         }
         let observed = agree / (total * m * (m - 1.0));
         let expected: f64 = shares.iter().map(|share| (share / (total * m)).powi(2)).sum();
-        if 1.0 - expected <= 1e-15 {
+        if shares.iter().filter(|share| **share > 0.0).count() < 2 {
             return Err(Undefined::NoVariation);
         }
         Ok((observed - expected) / (1.0 - expected))
