@@ -55,5 +55,5 @@ pub use compare::{CompareOptions, Comparison, compare};
 pub use error::{EvalError, ItemMismatch};
 pub use grade::{Grade, GraderKind, Scale};
 pub use metrics::{Leakage, Metrics};
-pub use report::write_report;
+pub use report::{write_agreement_report, write_report};
 pub use score::{ScoreOptions, score};

@@ -27,6 +27,7 @@ mod resample;
 mod side;
 mod stability;
 mod table;
+pub mod words;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -48,7 +49,6 @@ pub use self::measure::{Measure, Undefined, Value};
 pub use self::panel::{Panel, RaterPair};
 pub use self::relation::{Correlations, Relation, SameScale, SystemCorrelations};
 pub use self::side::Side;
-pub(crate) use self::side::word as scale_word;
 pub use self::stability::{Changed, RepeatAverage, Stability};
 use self::table::Table;
 use crate::bootstrap::BootstrapOptions;
