@@ -173,8 +173,7 @@ pub(crate) fn paired_difference<'a>(
     options: &BootstrapOptions,
     permutations: usize,
 ) -> Option<(Difference, usize)> {
-    let totals =
-        ClusterTotals::new(items.into_iter().map(|(group, a, b)| (group, [a, b, b - a])));
+    let totals = ClusterTotals::new(items.into_iter().map(|(group, a, b)| (group, [a, b, b - a])));
     if totals.items() == 0 {
         return None;
     }

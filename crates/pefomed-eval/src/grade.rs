@@ -186,12 +186,10 @@ pub fn read_grades_csv(path: &Path) -> Result<Vec<Grade>, DataError> {
         let refuse = |what: &str, text: &str, remedy: &str| {
             collected.refuse(row, format!("`{text}` is no {what}: {remedy}"))
         };
-        let kind = word(cell(kind)).ok_or_else(|| {
-            refuse("kind", cell(kind), "use metric, judge, human or synthetic")
-        })?;
-        let scale = word(cell(scale)).ok_or_else(|| {
-            refuse("scale", cell(scale), "use correct, likert, errors or score")
-        })?;
+        let kind = word(cell(kind))
+            .ok_or_else(|| refuse("kind", cell(kind), "use metric, judge, human or synthetic"))?;
+        let scale = word(cell(scale))
+            .ok_or_else(|| refuse("scale", cell(scale), "use correct, likert, errors or score"))?;
         let repeat = match repeat.map_or("", cell) {
             "" => 0,
             text => {

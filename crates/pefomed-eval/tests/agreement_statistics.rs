@@ -125,12 +125,10 @@ fn kendalls_example_with_ties() {
 /// −2.1 l/min, standard deviation 38.8.
 #[test]
 fn limits_of_bland_and_altmans_peak_flow() {
-    let large = [
-        494, 395, 516, 434, 476, 557, 413, 442, 650, 433, 417, 656, 267, 478, 178, 423, 427,
-    ];
-    let mini = [
-        512, 430, 520, 428, 500, 600, 364, 380, 658, 445, 432, 626, 260, 477, 259, 350, 451,
-    ];
+    let large =
+        [494, 395, 516, 434, 476, 557, 413, 442, 650, 433, 417, 656, 267, 478, 178, 423, 427];
+    let mini =
+        [512, 430, 520, 428, 500, 600, 364, 380, 658, 445, 432, 626, 260, 477, 259, 350, 451];
     let pairs: Vec<(f64, f64)> =
         large.iter().zip(mini).map(|(a, b)| (f64::from(*a), f64::from(b))).collect();
     let [bias, low, high] = limits_of_agreement(&pairs).unwrap();
@@ -177,10 +175,8 @@ fn random_tables_as_the_packages_say() {
         assert_eq!(case["fleiss"]["items"], items);
         for two in case["cohen"].as_array().unwrap() {
             let index = |name: &str| two[name].as_u64().unwrap() as usize;
-            let pairs: Vec<(f64, f64)> = rows
-                .iter()
-                .filter_map(|row| Some((row[index("a")]?, row[index("b")]?)))
-                .collect();
+            let pairs: Vec<(f64, f64)> =
+                rows.iter().filter_map(|row| Some((row[index("a")]?, row[index("b")]?))).collect();
             for (name, weighting) in [
                 ("equal", Weighting::Equal),
                 ("linear", Weighting::Linear),
@@ -194,8 +190,7 @@ fn random_tables_as_the_packages_say() {
             rows.iter().filter_map(|row| row.iter().copied().collect()).collect();
         assert_eq!(case["icc"]["items"], complete.len());
         let found = icc(&complete, 0.95).unwrap();
-        for (name, (value, ends)) in
-            [("single", found.single), ("average", found.average.unwrap())]
+        for (name, (value, ends)) in [("single", found.single), ("average", found.average.unwrap())]
         {
             let expected = &case["icc"][name];
             near(value, expected["value"].as_f64().unwrap(), 1e-10);

@@ -131,9 +131,7 @@ fn add(tree: &mut [u64], index: usize, weight: u64) {
 }
 
 /// Pearson's r of (x, y, weight).
-fn product_moment(
-    items: impl Iterator<Item = (f64, f64, f64)> + Clone,
-) -> Result<f64, Undefined> {
+fn product_moment(items: impl Iterator<Item = (f64, f64, f64)> + Clone) -> Result<f64, Undefined> {
     let (mut total, mut x_sum, mut y_sum) = (0.0, 0.0, 0.0);
     let (mut x_range, mut y_range) = (Range::default(), Range::default());
     for (x, y, weight) in items.clone().filter(|item| item.2 > 0.0) {

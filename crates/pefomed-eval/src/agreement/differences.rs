@@ -22,7 +22,6 @@ pub struct SystemDifference {
     /// Groups they belong to.
     pub groups: usize,
     /// Both means, their paired difference, and its p-value by swapping systems within groups.
-    #[serde(flatten)]
     pub difference: Difference,
 }
 
@@ -79,7 +78,8 @@ fn one(
     let pairs: Vec<(String, f64, f64)> = of(a)
         .filter_map(|item| {
             let id = table.items[item].id.as_str();
-            let at = table.items[second.clone()].binary_search_by(|other| other.id.as_str().cmp(id));
+            let at =
+                table.items[second.clone()].binary_search_by(|other| other.id.as_str().cmp(id));
             let other = second.start + at.ok()?;
             Some((table.items[item].cluster(), grader.values[item]?, grader.values[other]?))
         })

@@ -81,12 +81,14 @@ impl Pairs {
             self.levels.iter().zip(shares).map(|(level, share)| level * share).sum()
         };
         let spread = |shares: &[f64], mean: f64| -> f64 {
-            self.levels.iter().zip(shares).map(|(level, share)| share * (level - mean).powi(2)).sum()
+            self.levels
+                .iter()
+                .zip(shares)
+                .map(|(level, share)| share * (level - mean).powi(2))
+                .sum()
         };
         match weighting {
-            Weighting::Equal => {
-                1.0 - first.iter().zip(second).map(|(p, q)| p * q).sum::<f64>()
-            }
+            Weighting::Equal => 1.0 - first.iter().zip(second).map(|(p, q)| p * q).sum::<f64>(),
             Weighting::Linear => {
                 // E|X − Y| is the integral over the levels of F(1 − G) + G(1 − F).
                 let (mut f, mut g, mut sum) = (0.0, 0.0, 0.0);

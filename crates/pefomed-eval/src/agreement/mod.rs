@@ -51,10 +51,10 @@ pub use self::relation::{Correlations, Relation, SameScale, SystemCorrelations};
 pub use self::side::Side;
 pub use self::stability::{Changed, RepeatAverage, Stability};
 use self::table::Table;
+use crate::EvalError;
 use crate::bootstrap::BootstrapOptions;
 use crate::compare::check_permutations;
 use crate::grade::{Grade, GraderKind, Scale};
-use crate::EvalError;
 
 /// What [`agree`] needs to know.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -260,10 +260,7 @@ fn with_groups(grades: &[Grade], predictions: &BTreeMap<String, Vec<Prediction>>
         .collect()
 }
 
-fn without_prediction(
-    table: &Table,
-    predictions: &BTreeMap<String, Vec<Prediction>>,
-) -> usize {
+fn without_prediction(table: &Table, predictions: &BTreeMap<String, Vec<Prediction>>) -> usize {
     predictions
         .iter()
         .map(|(system, lines)| {

@@ -157,11 +157,7 @@ pub(crate) fn mean_difference(
 }
 
 /// ICC(2,1), ICC(2,k) and the number of complete items.
-fn intraclass(
-    rows: &[Vec<Option<f64>>],
-    raters: usize,
-    level: f64,
-) -> (Measure, Measure, usize) {
+fn intraclass(rows: &[Vec<Option<f64>>], raters: usize, level: f64) -> (Measure, Measure, usize) {
     let complete: Vec<Vec<f64>> =
         rows.iter().filter_map(|row| row.iter().copied().collect()).collect();
     let measure = |(value, ends): (f64, Option<(f64, f64)>)| {
@@ -173,11 +169,9 @@ fn intraclass(
             let alone: Measure = Undefined::OneRater.into();
             (alone.clone(), alone, complete.len())
         }
-        Ok(icc) => (
-            measure(icc.single),
-            icc.average.map_or_else(Measure::from, measure),
-            complete.len(),
-        ),
+        Ok(icc) => {
+            (measure(icc.single), icc.average.map_or_else(Measure::from, measure), complete.len())
+        }
         Err(reason) => (reason.into(), reason.into(), complete.len()),
     }
 }

@@ -26,7 +26,9 @@ pub struct Side {
 impl fmt::Display for Side {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.panel, self.kind) {
-            (true, GraderKind::Synthetic) => write!(f, "synthetic, not people, {}", word(self.scale))?,
+            (true, GraderKind::Synthetic) => {
+                write!(f, "synthetic, not people, {}", word(self.scale))?
+            }
             (true, _) => write!(f, "people, {}", word(self.scale))?,
             (false, GraderKind::Judge) => write!(f, "{}, {}", self.name, word(self.scale))?,
             (false, _) => f.write_str(&self.name)?,

@@ -99,7 +99,8 @@ fn stability(
         .collect();
     let means = |weights: &[u32]| -> [f64; 3] {
         let total: f64 = weights.iter().copied().map(f64::from).sum();
-        let sum = |k: usize| each.iter().zip(weights).map(|(x, w)| x[k] * f64::from(*w)).sum::<f64>();
+        let sum =
+            |k: usize| each.iter().zip(weights).map(|(x, w)| x[k] * f64::from(*w)).sum::<f64>();
         [(sum(0) / total).sqrt(), sum(1) / total, sum(2) / total]
     };
     let intervals = clusters.intervals(options, |weights| means(weights).map(Some));
@@ -127,8 +128,7 @@ fn stability(
     let distance =
         if column.scale == Scale::Correct { Distance::Nominal } else { Distance::Interval };
     let alpha = units.alpha(distance, &clusters.once());
-    let alpha_interval =
-        clusters.interval(options, |weights| units.alpha(distance, weights).ok());
+    let alpha_interval = clusters.interval(options, |weights| units.alpha(distance, weights).ok());
     Some(Stability {
         grader: column.name.clone(),
         kind: column.kind,

@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::resample::Clusters;
-use crate::grade::{Grade, GraderKind, Scale};
 use crate::EvalError;
+use crate::grade::{Grade, GraderKind, Scale};
 
 /// One text that was graded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,8 +117,7 @@ impl Table {
 
     /// Clusters of some items.
     pub(crate) fn clusters(&self, items: impl IntoIterator<Item = usize>) -> Clusters {
-        let names: Vec<String> =
-            items.into_iter().map(|item| self.items[item].cluster()).collect();
+        let names: Vec<String> = items.into_iter().map(|item| self.items[item].cluster()).collect();
         Clusters::new(names.iter().map(String::as_str))
     }
 

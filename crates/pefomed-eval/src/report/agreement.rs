@@ -92,7 +92,10 @@ fn pieces(page: &mut Page, agreement: &Agreement, images: &[PathBuf], big: &str,
         let panels: Vec<&Panel> = agreement.panels.iter().filter(|p| p.kind == kind).collect();
         if !panels.is_empty() {
             let people = kind == GraderKind::Human;
-            heading(page, if people { "People among themselves" } else { "Judges among themselves" });
+            heading(
+                page,
+                if people { "People among themselves" } else { "Judges among themselves" },
+            );
             among(page, &panels, agreement);
         }
     }
@@ -169,7 +172,11 @@ fn summary(page: &mut Page, agreement: &Agreement) {
         (GraderKind::Human, "person", "people"),
         (GraderKind::Judge, "model judge", "model judges"),
         (GraderKind::Metric, "metric", "metrics"),
-        (GraderKind::Synthetic, "synthetic grader (not a person)", "synthetic graders (not people)"),
+        (
+            GraderKind::Synthetic,
+            "synthetic grader (not a person)",
+            "synthetic graders (not people)",
+        ),
     ]
     .iter()
     .filter_map(|(kind, one, many)| {
@@ -329,11 +336,8 @@ fn averages(page: &mut Page, agreement: &Agreement, of: &[&Distribution]) {
             let one = found.iter().find(|one| one.system == *system);
             one.map_or("–".to_owned(), |one| cell(&one.average, |measure| shown.average(measure)))
         }));
-        let heading = format!(
-            "{} <small>{}</small>",
-            escape_short(&grader.name, 60),
-            escape(&shown.unit())
-        );
+        let heading =
+            format!("{} <small>{}</small>", escape_short(&grader.name, 60), escape(&shown.unit()));
         body.push_str(&row(&heading, &cells));
     }
     let not_judged: usize = of.iter().map(|one| one.not_judged).sum();
@@ -470,13 +474,12 @@ fn relations(page: &mut Page, agreement: &Agreement, wanted: impl Fn(&Relation) 
             ));
         }
     }
-    let fewer = if found.iter().any(|r| {
-        (r.a.scale == Scale::Errors) != (r.b.scale == Scale::Errors)
-    }) {
-        " Of errors fewer are better, so a negative correlation is agreement."
-    } else {
-        ""
-    };
+    let fewer =
+        if found.iter().any(|r| (r.a.scale == Scale::Errors) != (r.b.scale == Scale::Errors)) {
+            " Of errors fewer are better, so a negative correlation is agreement."
+        } else {
+            ""
+        };
     page.table(
         "forest",
         &format!(
@@ -602,24 +605,12 @@ fn same_scale(page: &mut Page, agreement: &Agreement, same: &[(&Relation, &SameS
          right or wrong).",
     );
     if no_consensus > 0 {
-        let _ = write!(
-            caption,
-            " {} times the raters have no consensus.",
-            thousands(no_consensus)
-        );
+        let _ = write!(caption, " {} times the raters have no consensus.", thousands(no_consensus));
     }
     page.table(
         "scores dense",
         &caption,
-        &head(&[
-            "",
-            "Bias",
-            "Limits",
-            "To a rater",
-            "Between raters",
-            "Equal, %",
-            "κ",
-        ]),
+        &head(&["", "Bias", "Limits", "To a rater", "Between raters", "Equal, %", "κ"]),
         &body,
     );
     if drawn > 0 {
@@ -675,11 +666,8 @@ fn stability(page: &mut Page, found: &[&Stability], agreement: &Agreement) {
         let averages: Vec<f64> = one.averages.iter().map(|repeat| repeat.average).collect();
         let low = averages.iter().copied().fold(f64::INFINITY, f64::min);
         let high = averages.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let heading = format!(
-            "{} <small>{}</small>",
-            escape_short(&one.grader, 60),
-            escape(&shown.unit())
-        );
+        let heading =
+            format!("{} <small>{}</small>", escape_short(&one.grader, 60), escape(&shown.unit()));
         body.push_str(&row(
             &heading,
             &[
@@ -699,7 +687,16 @@ fn stability(page: &mut Page, found: &[&Stability], agreement: &Agreement) {
          repeats, and their standard deviation. Within items: standard deviation of a grade over \
          repeats. Changed: items whose grades are not all equal. Flips: repeats that differ from \
          the one before. α: of the repeats, as if they were raters.",
-        &head(&["", "Items × repeats", "Averages", "SD", "SD within items", "Changed, %", "Flips, %", "α"]),
+        &head(&[
+            "",
+            "Items × repeats",
+            "Averages",
+            "SD",
+            "SD within items",
+            "Changed, %",
+            "Flips, %",
+            "α",
+        ]),
         &body,
     );
     for one in found.iter().filter(|one| !one.most_changed.is_empty()) {
@@ -773,7 +770,15 @@ fn differences(page: &mut Page, agreement: &Agreement, wanted: impl Fn(GraderKin
              scale, and each score, has its own axis.",
             thousands(agreement.options.permutations)
         ),
-        &head(&["", "n", "First", "Second", "Difference", "p", &dot_axis(["first better", "0", "second better"])]),
+        &head(&[
+            "",
+            "n",
+            "First",
+            "Second",
+            "Difference",
+            "p",
+            &dot_axis(["first better", "0", "second better"]),
+        ]),
         &body,
     );
 }

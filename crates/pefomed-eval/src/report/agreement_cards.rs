@@ -68,12 +68,7 @@ fn explained(between: Between) -> &'static str {
 }
 
 /// Writes a card; false when it has no picture.
-fn card(
-    out: &mut String,
-    agreement: &Agreement,
-    item: &Disagreement,
-    folders: &[PathBuf],
-) -> bool {
+fn card(out: &mut String, agreement: &Agreement, item: &Disagreement, folders: &[PathBuf]) -> bool {
     let text = item.text.as_ref();
     let image = text.and_then(|text| text.image.as_deref());
     let picture = image
@@ -142,9 +137,7 @@ fn said(out: &mut String, name: &str, class: &str, text: &str) {
 /// All grades of the item, one line for each kind.
 fn grades(out: &mut String, agreement: &Agreement, grades: &[GivenGrade]) {
     out.push_str("<dl class=\"grades\">");
-    for kind in
-        [GraderKind::Human, GraderKind::Synthetic, GraderKind::Judge, GraderKind::Metric]
-    {
+    for kind in [GraderKind::Human, GraderKind::Synthetic, GraderKind::Judge, GraderKind::Metric] {
         let given: Vec<String> = grades
             .iter()
             .filter(|grade| grade.kind == kind)

@@ -159,7 +159,12 @@ pub(super) fn heat_map(
 
 /// Differences of two graders against their mean, on a scale from 0 to `most`: an area for the
 /// number of items, and lines for bias and limits.
-pub(super) fn bland_altman(description: &str, plot: &BlandAltman, most: f64, first: &str) -> String {
+pub(super) fn bland_altman(
+    description: &str,
+    plot: &BlandAltman,
+    most: f64,
+    first: &str,
+) -> String {
     let (width, height) = (480.0, 300.0);
     let (left, right, top, bottom) = (46.0, 70.0, 12.0, 44.0);
     let x = |value: f64| left + 12.0 + value / most * (width - left - right - 24.0);
@@ -317,7 +322,8 @@ mod tests {
 
     #[test]
     fn a_stack_fills_its_bar_and_hides_nothing() {
-        let counts = [(0.0, 3), (1.0, 0), (2.0, 9)].map(|(level, count)| LevelCount { level, count });
+        let counts =
+            [(0.0, 3), (1.0, 0), (2.0, 9)].map(|(level, count)| LevelCount { level, count });
         let bar = Stack { name: "a<b".to_owned(), counts: &counts, said: "1.5".to_owned() };
         let svg = stacked("d", &[("s".to_owned(), vec![bar])]);
         assert!(svg.contains("a&lt;b") && svg.contains("0: 3 of 12") && !svg.contains("1: 0"));
