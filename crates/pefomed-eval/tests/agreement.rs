@@ -25,7 +25,14 @@ fn options() -> AgreeOptions {
     }
 }
 
-fn grade(system: &str, id: &str, grader: &str, kind: GraderKind, scale: Scale, value: f64) -> Grade {
+fn grade(
+    system: &str,
+    id: &str,
+    grader: &str,
+    kind: GraderKind,
+    scale: Scale,
+    value: f64,
+) -> Grade {
     Grade {
         system: system.to_owned(),
         id: id.to_owned(),
@@ -45,7 +52,8 @@ fn run(grades: &[Grade]) -> Agreement {
 /// A small generator of whole numbers; the tests need no better one.
 fn numbers(mut state: u64) -> impl FnMut(u64) -> u64 {
     move |below| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) % below
     }
 }
@@ -158,7 +166,10 @@ fn raters_are_compared_on_what_they_graded() {
     let grades = study();
     let agreement = run(&grades);
     let panel = &agreement.panels[0];
-    assert_eq!((panel.kind, &panel.raters[..]), (GraderKind::Human, &["Dr A", "Dr B", "Dr C"].map(str::to_owned)[..]));
+    assert_eq!(
+        (panel.kind, &panel.raters[..]),
+        (GraderKind::Human, &["Dr A", "Dr B", "Dr C"].map(str::to_owned)[..])
+    );
     let rows: Vec<Vec<Option<f64>>> = items()
         .map(|(system, id)| {
             ["Dr A", "Dr B", "Dr C"].map(|rater| value(&grades, system, &id, rater)).to_vec()
@@ -173,8 +184,7 @@ fn raters_are_compared_on_what_they_graded() {
     assert_eq!(panel.icc_left_out, graded - complete);
     assert_eq!((panel.fleiss_grades, panel.fleiss.defined().unwrap().n), (3, complete));
     let pair = panel.pairs.iter().find(|pair| pair.a == "Dr A" && pair.b == "Dr C").unwrap();
-    let both: Vec<(f64, f64)> =
-        rows.iter().filter_map(|row| Some((row[0]?, row[2]?))).collect();
+    let both: Vec<(f64, f64)> = rows.iter().filter_map(|row| Some((row[0]?, row[2]?))).collect();
     let kappa = pair.kappa_quadratic.defined().unwrap();
     assert_eq!(kappa.n, both.len());
     assert!((kappa.value - cohen(&both, Weighting::Quadratic).unwrap()).abs() < 1e-12);
@@ -193,9 +203,10 @@ fn stand_ins_are_in_no_number_about_people() {
     };
     assert_eq!(people(&with), people(&without));
     let judge = |agreement: &Agreement| {
-        let to_people = agreement.relations.iter().find(|r| {
-            (r.a.name.as_str(), r.b.kind) == ("judge", GraderKind::Human)
-        });
+        let to_people = agreement
+            .relations
+            .iter()
+            .find(|r| (r.a.name.as_str(), r.b.kind) == ("judge", GraderKind::Human));
         to_people.cloned().unwrap()
     };
     assert_eq!(judge(&with), judge(&without));
@@ -224,8 +235,10 @@ fn a_judge_is_held_against_the_mean_and_against_each_rater() {
     let (mut pairs, mut to_each, mut between) = (Vec::new(), Vec::new(), Vec::new());
     let mut no_consensus = 0;
     for (system, id) in items() {
-        let given: Vec<f64> =
-            ["Dr A", "Dr B", "Dr C"].iter().filter_map(|r| value(&grades, system, &id, r)).collect();
+        let given: Vec<f64> = ["Dr A", "Dr B", "Dr C"]
+            .iter()
+            .filter_map(|r| value(&grades, system, &id, r))
+            .collect();
         let judge = value(&grades, system, &id, "judge").unwrap();
         if given.is_empty() {
             continue;
@@ -270,9 +283,8 @@ fn a_judge_is_held_against_the_mean_and_against_each_rater() {
 #[test]
 fn a_judge_that_changes_its_mind_is_caught() {
     let mut grades = Vec::new();
-    for (image, values) in [[1.0, 1.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]
-        .into_iter()
-        .enumerate()
+    for (image, values) in
+        [[1.0, 1.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]].into_iter().enumerate()
     {
         for (repeat, value) in values.into_iter().enumerate() {
             let id = format!("{image}-0");
@@ -359,7 +371,8 @@ fn a_runs_report_shows_its_agreement() {
     agreement.write(&folder.path().join(Agreement::FILE)).unwrap();
     assert!(same(&Agreement::read(&folder.path().join(Agreement::FILE)).unwrap(), &agreement));
     let html = render(folder.path()).unwrap();
-    for text in ["Agreement of metrics, judges and raters", "Krippendorff’s α, ordinal", "Dr B"] {
+    for text in ["Agreement of metrics, judges and raters", "Krippendorff’s α, ordinal", "Dr B"]
+    {
         assert!(html.contains(text), "{text}");
     }
     fs::write(folder.path().join(Agreement::FILE), "{\"format\": 2}").unwrap();

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use pefomed_data::readable::thousands;
-use pefomed_eval::agreement::words::{Shown, share, statistic};
+use pefomed_eval::agreement::words::{Shown, decimal, share, statistic};
 use pefomed_eval::agreement::{Agreement, Measure, Panel, Relation};
 use pefomed_eval::{GraderKind, Scale};
 
@@ -126,7 +126,7 @@ fn among(out: &mut String, agreement: &Agreement, panel: &Panel, lead: &str) {
         {
             rows.push(row([
                 format!("Cohen's quadratic κ of {} pairs", panel.pairs.len()),
-                format!("{low:.2} to {high:.2}"),
+                format!("{} to {}", decimal(low, 2), decimal(high, 2)),
             ]));
         }
     }
@@ -177,13 +177,13 @@ fn relations(out: &mut String, agreement: &Agreement, wanted: impl Fn(GraderKind
             .within
             .iter()
             .map(|one| match one.correlations.kendall.value() {
-                Some(value) => format!("{value:.2}"),
+                Some(value) => decimal(value, 2),
                 None => "undefined".to_owned(),
             })
             .collect();
         let within = if within.is_empty() { "–".to_owned() } else { within.join(", ") };
         let systems = match relation.of_systems.kendall.value() {
-            Some(value) => format!("{value:.2}"),
+            Some(value) => decimal(value, 2),
             None => "–".to_owned(),
         };
         rows.push(row([
@@ -273,8 +273,15 @@ fn stability(out: &mut String, agreement: &Agreement, wanted: impl Fn(GraderKind
 }
 
 fn differences(out: &mut String, agreement: &Agreement, wanted: impl Fn(GraderKind) -> bool) {
-    let found: Vec<_> =
-        agreement.differences.iter().filter(|one| wanted(one.grader.kind)).collect();
+    // Single raters of a panel of several are on the page.
+    let found: Vec<_> = agreement
+        .differences
+        .iter()
+        .filter(|one| wanted(one.grader.kind))
+        .filter(|one| {
+            one.grader.panel || matches!(one.grader.kind, GraderKind::Metric | GraderKind::Judge)
+        })
+        .collect();
     for block in found.chunk_by(|a, b| (&a.a, &a.b) == (&b.a, &b.b)) {
         let (a, b) = (&block[0].a, &block[0].b);
         let mut rows = vec![row([

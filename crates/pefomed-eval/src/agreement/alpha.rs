@@ -88,32 +88,31 @@ impl Units {
                 let alike: f64 = counts.iter().map(|count| count * count).sum();
                 (observed, total * total - alike)
             }
-            Distance::Ordinal => self.squares(drawn(), &mid_ranks(&counts), &counts),
-            Distance::Interval => self.squares(drawn(), &self.levels, &counts),
+            Distance::Ordinal => squares(drawn(), &mid_ranks(&counts), &counts),
+            Distance::Interval => squares(drawn(), &self.levels, &counts),
         };
         Ok(1.0 - (total - 1.0) * observed / expected)
     }
+}
 
-    /// Σ of squared differences of pairs, within items (weighted by 1 / (m − 1)) and over all.
-    fn squares<'a>(
-        &self,
-        drawn: impl Iterator<Item = (f64, &'a Vec<usize>)>,
-        scores: &[f64],
-        counts: &[f64],
-    ) -> (f64, f64) {
-        let observed = drawn
-            .map(|(weight, unit)| {
-                let size = unit.len() as f64;
-                let mean = unit.iter().map(|level| scores[*level]).sum::<f64>() / size;
-                let spread: f64 = unit.iter().map(|level| (scores[*level] - mean).powi(2)).sum();
-                weight * 2.0 * size * spread / (size - 1.0)
-            })
-            .sum();
-        let total: f64 = counts.iter().sum();
-        let mean = scores.iter().zip(counts).map(|(s, n)| s * n).sum::<f64>() / total;
-        let spread: f64 = scores.iter().zip(counts).map(|(s, n)| n * (s - mean).powi(2)).sum();
-        (observed, 2.0 * total * spread)
-    }
+/// Σ of squared differences of pairs, within items (weighted by 1 / (m − 1)) and over all.
+fn squares<'a>(
+    drawn: impl Iterator<Item = (f64, &'a Vec<usize>)>,
+    scores: &[f64],
+    counts: &[f64],
+) -> (f64, f64) {
+    let observed = drawn
+        .map(|(weight, unit)| {
+            let size = unit.len() as f64;
+            let mean = unit.iter().map(|level| scores[*level]).sum::<f64>() / size;
+            let spread: f64 = unit.iter().map(|level| (scores[*level] - mean).powi(2)).sum();
+            weight * 2.0 * size * spread / (size - 1.0)
+        })
+        .sum();
+    let total: f64 = counts.iter().sum();
+    let mean = scores.iter().zip(counts).map(|(s, n)| s * n).sum::<f64>() / total;
+    let spread: f64 = scores.iter().zip(counts).map(|(s, n)| n * (s - mean).powi(2)).sum();
+    (observed, 2.0 * total * spread)
 }
 
 /// Mid-rank of each level: how many grades lie below, and half of its own.

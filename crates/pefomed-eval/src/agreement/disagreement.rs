@@ -80,7 +80,7 @@ pub struct ItemText {
 }
 
 /// The items with the widest gaps, at most `limit` for each kind of disagreement, every item once
-/// and at most two of one image in a list.
+/// and one of each image in a list.
 pub(crate) fn disagreements(
     table: &Table,
     predictions: &BTreeMap<String, Vec<Prediction>>,
@@ -120,16 +120,14 @@ pub(crate) fn disagreements(
             let digest = files::digest([table.systems[item.system].as_str(), item.id.as_str()]);
             (std::cmp::Reverse(width), digest)
         });
-        let mut of_group: BTreeMap<String, usize> = BTreeMap::new();
-        let mut taken = 0;
+        let mut images = BTreeSet::new();
         for gap in gaps {
             let item = &table.items[gap.item];
-            let of_group = of_group.entry(item.cluster()).or_default();
-            if taken == limit || *of_group == 2 || !shown.insert(gap.item) {
+            if images.len() == limit || images.contains(&item.cluster()) || !shown.insert(gap.item)
+            {
                 continue;
             }
-            taken += 1;
-            *of_group += 1;
+            images.insert(item.cluster());
             let system = &table.systems[item.system];
             found.push(Disagreement {
                 between,

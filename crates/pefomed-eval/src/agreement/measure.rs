@@ -48,7 +48,7 @@ impl fmt::Display for Undefined {
             Self::TooFewItems => "there are too few items",
             Self::NoVariation => "the grades do not vary",
             Self::NoLevels => "the scale has no levels",
-            Self::RightOrWrong => "grades that are right or wrong have no limits of agreement",
+            Self::RightOrWrong => "right or wrong has no limits",
             Self::DifferentScales => "the two are not on the same scale",
             Self::TooFewSystems => "there are fewer than three systems",
             Self::NotComplete => "fewer than two items were graded by every rater",

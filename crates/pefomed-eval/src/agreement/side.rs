@@ -25,12 +25,11 @@ pub struct Side {
 
 impl fmt::Display for Side {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scale = word(self.scale);
         match (self.panel, self.kind) {
-            (true, GraderKind::Synthetic) => {
-                write!(f, "synthetic, not people, {}", word(self.scale))?
-            }
-            (true, _) => write!(f, "people, {}", word(self.scale))?,
-            (false, GraderKind::Judge) => write!(f, "{}, {}", self.name, word(self.scale))?,
+            (true, GraderKind::Synthetic) => write!(f, "synthetic, not people, {scale}")?,
+            (true, _) => write!(f, "people, {scale}")?,
+            (false, GraderKind::Judge) => write!(f, "{}, {scale}", self.name)?,
             (false, _) => f.write_str(&self.name)?,
         }
         if self.panel && self.graders > 1 {

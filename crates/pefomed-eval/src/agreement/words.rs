@@ -90,7 +90,8 @@ impl Shown {
         }
     }
 
-    fn distance(self, value: f64) -> f64 {
+    /// A difference of two grades in the unit that is shown.
+    pub fn distance(self, value: f64) -> f64 {
         match self.scale {
             Scale::Correct => value * 100.0,
             Scale::Likert => self.likert.show_difference(value),

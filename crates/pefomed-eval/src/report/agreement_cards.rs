@@ -12,11 +12,20 @@ use crate::grade::GraderKind;
 /// Characters of a text that a card shows.
 const TEXT_LIMIT: usize = 700;
 
-/// Appends the cards of all kinds of disagreement, stand-ins with their mark.
-pub(super) fn cards(page: &mut Page, agreement: &Agreement, folders: &[PathBuf], heading: &str) {
+/// Appends the cards of all kinds of disagreement, those with people or those with stand-ins.
+pub(super) fn cards(
+    page: &mut Page,
+    agreement: &Agreement,
+    folders: &[PathBuf],
+    heading: &str,
+    synthetic: bool,
+) {
     let mut without_picture = 0;
     let mut without_text = 0;
     for list in agreement.disagreements.chunk_by(|a, b| a.between == b.between) {
+        if list[0].synthetic != synthetic {
+            continue;
+        }
         page.push(&format!("<{heading}>{}</{heading}>", title(&list[0])));
         page.paragraph(explained(list[0].between));
         let mut out = String::from("<div class=\"cards wide\">");
@@ -138,13 +147,21 @@ fn said(out: &mut String, name: &str, class: &str, text: &str) {
 fn grades(out: &mut String, agreement: &Agreement, grades: &[GivenGrade]) {
     out.push_str("<dl class=\"grades\">");
     for kind in [GraderKind::Human, GraderKind::Synthetic, GraderKind::Judge, GraderKind::Metric] {
-        let given: Vec<String> = grades
-            .iter()
-            .filter(|grade| grade.kind == kind)
-            .map(|grade| {
-                let shown = Shown::new(grade.scale, agreement.options.likert);
-                let value = shown.grade(grade.value);
-                format!("{}\u{a0}<b>{value}</b>", escape_short(&grade.grader, 30))
+        let of: Vec<&GivenGrade> = grades.iter().filter(|grade| grade.kind == kind).collect();
+        let mut names: Vec<&str> = of.iter().map(|grade| grade.grader.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let given: Vec<String> = names
+            .into_iter()
+            .map(|name| {
+                let values: Vec<String> = of
+                    .iter()
+                    .filter(|grade| grade.grader == name)
+                    .map(|grade| {
+                        Shown::new(grade.scale, agreement.options.likert).grade(grade.value)
+                    })
+                    .collect();
+                format!("{}\u{a0}<b>{}</b>", escape_short(name, 30), values.join(",\u{a0}"))
             })
             .collect();
         let name = match kind {
@@ -154,7 +171,7 @@ fn grades(out: &mut String, agreement: &Agreement, grades: &[GivenGrade]) {
             GraderKind::Metric => "Metrics",
         };
         if !given.is_empty() {
-            let _ = write!(out, "<dt>{name}</dt><dd>{}</dd>", given.join(", "));
+            let _ = write!(out, "<dt>{name}</dt><dd>{}</dd>", given.join("; "));
         }
     }
     out.push_str("</dl>");

@@ -278,11 +278,12 @@ pub(super) fn dot(value: Option<(f64, Option<(f64, f64)>)>, most: f64) -> String
 /// The axis above a column of [`dot`] cells, with its ends written out.
 pub(super) fn dot_axis(ends: [&str; 3]) -> String {
     let mut content = String::new();
-    for (at, text) in [-1.0, 0.0, 1.0].into_iter().zip(ends) {
+    let places = [(-1.0, "start", -4.0), (0.0, "middle", 0.0), (1.0, "end", 4.0)];
+    for ((at, anchor, shift), text) in places.into_iter().zip(ends) {
         let _ = write!(
             content,
-            "<text class=\"tick\" x=\"{:.1}\" y=\"12\" text-anchor=\"middle\">{}</text>",
-            cell_at(at, 1.0),
+            "<text class=\"tick\" x=\"{:.1}\" y=\"12\" text-anchor=\"{anchor}\">{}</text>",
+            cell_at(at, 1.0) + shift,
             escape(text)
         );
     }

@@ -10,6 +10,8 @@ mod ablation;
 mod agreement;
 mod agreement_cards;
 mod agreement_charts;
+mod agreement_relations;
+mod agreement_tables;
 mod charts;
 mod events;
 mod examples;
