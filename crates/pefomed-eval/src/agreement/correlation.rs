@@ -153,7 +153,7 @@ fn product_moment(items: impl Iterator<Item = (f64, f64, f64)> + Clone) -> Resul
         yy += weight * y * y;
         xy += weight * x * y;
     }
-    let r = xy / (xx.sqrt() * yy.sqrt());
+    let r = xy / (xx * yy).sqrt();
     if r.is_finite() { Ok(r.clamp(-1.0, 1.0)) } else { Err(Undefined::NotFinite) }
 }
 
