@@ -66,7 +66,7 @@ pub(crate) fn bland_altman(
 }
 
 /// Bias, lower and upper limit of weighted pairs.
-fn limits(pairs: &[(f64, f64)], weights: &[u32]) -> Result<[f64; 3], Undefined> {
+pub(crate) fn limits(pairs: &[(f64, f64)], weights: &[u32]) -> Result<[f64; 3], Undefined> {
     let total: f64 = weights.iter().copied().map(f64::from).sum();
     if total < 2.0 {
         return Err(Undefined::TooFewItems);

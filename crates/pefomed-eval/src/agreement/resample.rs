@@ -119,6 +119,87 @@ mod tests {
         assert!((interval.high.unwrap() - expected.high.unwrap()).abs() < 1e-12);
     }
 
+    /// What every interval rests on: an item of weight w is w equal items.
+    mod weights {
+        use proptest::prelude::*;
+
+        use super::super::super::{alpha, bland_altman, correlation, kappa, measure, panel};
+        use alpha::{Distance, Units};
+        use measure::Undefined;
+
+        type Rows = Vec<Vec<Option<f64>>>;
+
+        fn all(rows: &Rows, weights: &[u32]) -> Vec<Result<f64, Undefined>> {
+            let units = Units::new(rows);
+            let complete: Vec<(f64, f64, u32)> = rows
+                .iter()
+                .zip(weights)
+                .filter_map(|(row, weight)| Some((row[0]?, row[1]?, *weight)))
+                .collect();
+            let pairs: Vec<(f64, f64)> = complete.iter().map(|(a, b, _)| (*a, *b)).collect();
+            let of_pairs: Vec<u32> = complete.iter().map(|item| item.2).collect();
+            let (x, y) = pairs.iter().copied().unzip();
+            let crossed = kappa::Pairs::new(&pairs);
+            let mut found = vec![
+                units.alpha(Distance::Nominal, weights),
+                units.alpha(Distance::Ordinal, weights),
+                units.alpha(Distance::Interval, weights),
+                kappa::pairwise_agreement(rows, weights),
+                panel::mean_difference(rows, weights),
+                crossed.agreement(&of_pairs),
+                crossed.kappa(kappa::Weighting::Equal, &of_pairs),
+                crossed.kappa(kappa::Weighting::Linear, &of_pairs),
+                crossed.kappa(kappa::Weighting::Quadratic, &of_pairs),
+            ];
+            found.extend(correlation::Paired::new(x, y).all(&of_pairs));
+            match bland_altman::limits(&pairs, &of_pairs) {
+                Ok(limits) => found.extend(limits.map(Ok)),
+                Err(reason) => found.push(Err(reason)),
+            }
+            found
+        }
+
+        proptest! {
+            #[test]
+            fn a_weight_is_a_number_of_copies(
+                items in prop::collection::vec(
+                    (prop::collection::vec(prop::option::weighted(0.85, 0_u8..5), 3), 0_u32..4),
+                    1..12,
+                )
+            ) {
+                let (rows, weights): (Rows, Vec<u32>) = items
+                    .iter()
+                    .map(|(row, weight)| (row.iter().map(|v| v.map(f64::from)).collect(), *weight))
+                    .unzip();
+                let copies: Rows = rows
+                    .iter()
+                    .zip(&weights)
+                    .flat_map(|(row, weight)| std::iter::repeat_n(row.clone(), *weight as usize))
+                    .collect();
+                let weighted = all(&rows, &weights);
+                let copied = all(&copies, &vec![1; copies.len()]);
+                prop_assert_eq!(weighted.len(), copied.len());
+                for (a, b) in weighted.into_iter().zip(copied) {
+                    match (a, b) {
+                        (Ok(a), Ok(b)) => prop_assert!((a - b).abs() < 1e-9, "{a} {b}"),
+                        (a, b) => prop_assert_eq!(a, b),
+                    }
+                }
+                // Fleiss' kappa chooses its items before they are drawn.
+                let counts = kappa::Counts::new(&rows);
+                let chosen: Rows = copies
+                    .into_iter()
+                    .filter(|row| row.iter().flatten().count() == counts.grades)
+                    .collect();
+                let alone = kappa::Counts::new(&chosen).kappa(&vec![1; chosen.len()]);
+                match (counts.kappa(&weights), alone) {
+                    (Ok(a), Ok(b)) => prop_assert!((a - b).abs() < 1e-9, "{a} {b}"),
+                    (a, b) => prop_assert_eq!(a, b),
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_statistic_that_is_mostly_undefined_has_no_interval() {
         let clusters = Clusters::new(["a", "b", "c"]);
