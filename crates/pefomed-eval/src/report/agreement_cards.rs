@@ -114,7 +114,7 @@ fn card(out: &mut String, agreement: &Agreement, item: &Disagreement, folders: &
         said(out, "Candidate", "model", &text.candidate);
         out.push_str("</dl>");
     }
-    grades(out, agreement, &item.grades);
+    grades(out, agreement, item);
     let _ = write!(out, "<p class=\"id\">{}</p></div></article>", escape_short(&item.id, 80));
     picture.is_some()
 }
@@ -143,11 +143,14 @@ fn said(out: &mut String, name: &str, class: &str, text: &str) {
     let _ = write!(out, "<dt>{name}</dt><dd class=\"{class}\" dir=\"auto\">{text}</dd>");
 }
 
-/// All grades of the item, one line for each kind.
-fn grades(out: &mut String, agreement: &Agreement, grades: &[GivenGrade]) {
+/// All grades of the item, one line for each kind; those of stand-ins where they are the subject.
+fn grades(out: &mut String, agreement: &Agreement, item: &Disagreement) {
     out.push_str("<dl class=\"grades\">");
     for kind in [GraderKind::Human, GraderKind::Synthetic, GraderKind::Judge, GraderKind::Metric] {
-        let of: Vec<&GivenGrade> = grades.iter().filter(|grade| grade.kind == kind).collect();
+        if kind == GraderKind::Synthetic && !item.synthetic {
+            continue;
+        }
+        let of: Vec<&GivenGrade> = item.grades.iter().filter(|grade| grade.kind == kind).collect();
         let mut names: Vec<&str> = of.iter().map(|grade| grade.grader.as_str()).collect();
         names.sort_unstable();
         names.dedup();

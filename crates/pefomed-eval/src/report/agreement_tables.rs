@@ -207,7 +207,7 @@ pub(super) fn stability(page: &mut Page, found: &[&Stability], agreement: &Agree
         ));
     }
     page.table(
-        "scores dense names",
+        "scores dense",
         "A grader asked several times about the same texts. Averages: lowest and highest of the \
          repeats, and their standard deviation. Within items: standard deviation of a grade over \
          repeats. Changed: items whose grades are not all equal. Flips: repeats that differ from \
