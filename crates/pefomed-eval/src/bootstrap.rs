@@ -179,7 +179,7 @@ fn means<'a, const K: usize>(groups: impl Iterator<Item = &'a (f64, [f64; K])>) 
 }
 
 /// An unbiased draw from `0..n` (Lemire 2019, "Fast random integer generation in an interval").
-fn below(rng: &mut ChaCha8Rng, n: usize) -> usize {
+pub(crate) fn below(rng: &mut ChaCha8Rng, n: usize) -> usize {
     let n = n as u32;
     let rejected_below = n.wrapping_neg() % n;
     loop {
@@ -192,7 +192,7 @@ fn below(rng: &mut ChaCha8Rng, n: usize) -> usize {
 
 /// Quantile of sorted values with linear interpolation between order statistics (type 7 of
 /// Hyndman & Fan 1996, the default of NumPy and R).
-fn quantile(sorted: &[f64], at: f64) -> f64 {
+pub(crate) fn quantile(sorted: &[f64], at: f64) -> f64 {
     let position = at * (sorted.len() - 1) as f64;
     let below = position.floor() as usize;
     let above = (below + 1).min(sorted.len() - 1);

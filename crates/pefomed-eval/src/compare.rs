@@ -110,13 +110,7 @@ pub fn compare(
     options: &CompareOptions,
 ) -> Result<Comparison, EvalError> {
     options.bootstrap.check()?;
-    if options.permutations == 0 || options.permutations > 10_000_000 {
-        return Err(EvalError::Option {
-            option: "permutations",
-            value: options.permutations.to_string(),
-            remedy: "use a number from 1 to 10,000,000; 10,000 is usual",
-        });
-    }
+    check_permutations(options.permutations)?;
     let (a, b) = (by_id(a, options.condition)?, by_id(b, options.condition)?);
     let mut pairs: BTreeMap<Task, Vec<(Item<'_>, Item<'_>)>> = BTreeMap::new();
     let mut unscored = Vec::new();
@@ -158,6 +152,34 @@ pub fn compare(
         only_in_b: without(&b, &a),
         unscored,
     })
+}
+
+/// Refuses numbers of swaps that no p-value can be made with.
+pub(crate) fn check_permutations(permutations: usize) -> Result<(), EvalError> {
+    if permutations == 0 || permutations > 10_000_000 {
+        return Err(EvalError::Option {
+            option: "permutations",
+            value: permutations.to_string(),
+            remedy: "use a number from 1 to 10,000,000; 10,000 is usual",
+        });
+    }
+    Ok(())
+}
+
+/// Two systems' grades of the same items, given as (group, grade of A, grade of B), and the number
+/// of groups; none without items.
+pub(crate) fn paired_difference<'a>(
+    items: impl IntoIterator<Item = (&'a str, f64, f64)>,
+    options: &BootstrapOptions,
+    permutations: usize,
+) -> Option<(Difference, usize)> {
+    let totals = ClusterTotals::new(items.into_iter().map(|(group, a, b)| (group, [a, b, b - a])));
+    if totals.items() == 0 {
+        return None;
+    }
+    let [a, b, difference] = totals.estimates(options);
+    let [_, _, p_value] = totals.sign_flip_p_values(permutations, options.seed);
+    Some((Difference { a: a.value, b: b.value, difference, p_value }, totals.groups()))
 }
 
 fn by_id(

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use pefomed_data::{DataError, ImageCondition};
 
+use crate::grade::GraderKind;
+
 /// An error of this crate; each says what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -57,6 +59,57 @@ pub enum EvalError {
     /// The same id stands for two different items.
     #[error("{0}")]
     DifferentItem(Box<ItemMismatch>),
+    /// There is nothing to compute agreement from.
+    #[error("no grades: name files with grade lines, such as those of a judge or of raters")]
+    NoGrades,
+    /// One grader grades one text twice.
+    #[error(
+        "`{grader}` grades `{id}` of `{system}` twice (repeat {repeat}): pass each file once, or \
+         number the repeats"
+    )]
+    GradedTwice {
+        /// Who graded.
+        grader: String,
+        /// Whose text.
+        system: String,
+        /// Id of the item.
+        id: String,
+        /// Which time of asking.
+        repeat: u32,
+    },
+    /// A grader is said to be of two kinds.
+    #[error(
+        "`{grader}` is {first} on one line and {second} on another: give two graders two names"
+    )]
+    TwoKinds {
+        /// Who graded.
+        grader: String,
+        /// The one kind.
+        first: GraderKind,
+        /// The other.
+        second: GraderKind,
+    },
+    /// An item is said to belong to two groups.
+    #[error(
+        "item `{id}` belongs to `{first}` on one line and to `{second}` on another: the grades are \
+         about different data, or one group is wrong"
+    )]
+    TwoGroups {
+        /// Id of the item.
+        id: String,
+        /// The one group.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// Predictions of a system that nobody graded.
+    #[error("predictions of `{system}` are given, and no grade is about it: graded are `{known}`")]
+    UnknownSystem {
+        /// The name as given.
+        system: String,
+        /// Systems that were graded.
+        known: String,
+    },
     /// A run folder is not a folder.
     #[error("`{}` is not a folder: name the run folder that `pefomed train --out` made", path.display())]
     NotARunFolder {

@@ -33,6 +33,7 @@
 //! # Ok::<(), pefomed_eval::EvalError>(())
 //! ```
 
+pub mod agreement;
 mod baseline;
 mod bootstrap;
 pub mod compare;
@@ -47,11 +48,12 @@ pub mod score;
 mod text;
 pub mod vqa;
 
+pub use agreement::{AgreeOptions, Agreement, agree};
 pub use baseline::TrainAnswer;
 pub use bootstrap::{BootstrapOptions, Estimate};
 pub use compare::{CompareOptions, Comparison, compare};
 pub use error::{EvalError, ItemMismatch};
 pub use grade::{Grade, GraderKind, Scale};
 pub use metrics::{Leakage, Metrics};
-pub use report::write_report;
+pub use report::{write_agreement_report, write_report};
 pub use score::{ScoreOptions, score};

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use pefomed_train::DeviceKind;
 
-use crate::commands::{data_check, demo, plan, predict, pretrain, report, score, train};
+use crate::commands::{
+    agree, compare, data_check, demo, plan, predict, pretrain, report, score, train,
+};
 use crate::context::Context;
 
 /// Fine-tune, evaluate and report multimodal language models for medical images.
@@ -22,6 +24,7 @@ use crate::context::Context;
   pefomed train recipes/vqa-rad-small.toml --out runs/vqa-rad
   pefomed predict runs/vqa-rad
   pefomed score runs/vqa-rad
+  pefomed agree metrics.jsonl judge.jsonl ratings.csv --report agreement.html
   pefomed report runs/vqa-rad"
 )]
 pub(crate) struct Cli {
@@ -59,6 +62,8 @@ pub(crate) enum Command {
     Train(train::Arguments),
     Predict(predict::Arguments),
     Score(score::Arguments),
+    Compare(compare::Arguments),
+    Agree(agree::Arguments),
     Report(report::Arguments),
     Pretrain(pretrain::Arguments),
 }
@@ -78,6 +83,8 @@ impl Command {
             Self::Train(arguments) => train::run(arguments, context),
             Self::Predict(arguments) => predict::run(arguments, context),
             Self::Score(arguments) => score::run(arguments, context),
+            Self::Compare(arguments) => compare::run(arguments, context),
+            Self::Agree(arguments) => agree::run(arguments, context),
             Self::Report(arguments) => report::run(arguments, context),
             Self::Pretrain(arguments) => pretrain::run(arguments, context),
         }

@@ -25,7 +25,7 @@ impl Scale {
 
 /// Round values that span `low..high` in about `count` steps of 1, 2 or 5 times a power of ten,
 /// and the number of decimals they need.
-fn ticks(low: f64, high: f64, count: f64) -> (Vec<f64>, usize) {
+pub(super) fn ticks(low: f64, high: f64, count: f64) -> (Vec<f64>, usize) {
     let span = high - low;
     if !span.is_finite() || span <= 0.0 {
         return (vec![low], 1);

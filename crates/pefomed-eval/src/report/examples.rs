@@ -67,7 +67,7 @@ pub(super) fn section(page: &mut Page, run: &Run) {
 }
 
 /// The folders as given, and relative ones also as seen from the run folder.
-fn image_folders(run: &Run) -> Vec<PathBuf> {
+pub(super) fn image_folders(run: &Run) -> Vec<PathBuf> {
     let mut folders = Vec::new();
     for folder in run.info.iter().flat_map(|info| info.list("images_dir")) {
         folders.push(PathBuf::from(folder));

@@ -7,6 +7,11 @@
 //! folder gives the same bytes.
 
 mod ablation;
+mod agreement;
+mod agreement_cards;
+mod agreement_charts;
+mod agreement_relations;
+mod agreement_tables;
 mod charts;
 mod events;
 mod examples;
@@ -21,6 +26,7 @@ use std::path::{Path, PathBuf};
 
 use pefomed_data::{ImageCondition, Task, files};
 
+pub use self::agreement::{render_agreement, write_agreement_report};
 use self::html::{Page, escape};
 use self::run::Run;
 use crate::metrics::{Metrics, TaskMetrics};
@@ -33,7 +39,7 @@ const STYLE: &str = include_str!("style.css");
 /// Writes `report.html` into a run folder and returns its path.
 ///
 /// Read are, each if it is there: `recipe.toml`, `events.jsonl`, `run.json`,
-/// `metrics-<split>.json`, `predictions-<split>[.blank|.shuffled].jsonl`, and
+/// `metrics-<split>.json`, `predictions-<split>[.blank|.shuffled].jsonl`, `agreement.json`, and
 /// `ablation/<number-name>/` with a `run.json` and metrics of its own.
 ///
 /// # Errors
@@ -63,6 +69,9 @@ pub fn render(run: &Path) -> Result<String, EvalError> {
     }
     ablation::section(&mut page, &run);
     examples::section(&mut page, &run);
+    if let Some(agreement) = &run.agreement {
+        agreement::section(&mut page, agreement, &examples::image_folders(&run));
+    }
     training::section(&mut page, &run);
     reproduction(&mut page, &run);
     methods(&mut page, &run);

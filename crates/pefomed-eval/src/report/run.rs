@@ -9,7 +9,7 @@ use pefomed_data::{DataError, ImageCondition, Prediction, files};
 use serde_json::{Map, Value};
 
 use super::events::Log;
-use crate::{EvalError, Metrics};
+use crate::{Agreement, EvalError, Metrics};
 
 /// A run folder in memory.
 pub(super) struct Run {
@@ -22,6 +22,7 @@ pub(super) struct Run {
     /// Predictions by split, all conditions together.
     pub(super) predictions: BTreeMap<String, Vec<Prediction>>,
     pub(super) ablation: Vec<Variant>,
+    pub(super) agreement: Option<Agreement>,
 }
 
 /// One row of the ablation.
@@ -49,6 +50,7 @@ impl Run {
             metrics: read_metrics(folder)?,
             predictions: read_all_predictions(folder)?,
             ablation: read_ablation(&folder.join("ablation"))?,
+            agreement: read_agreement(&folder.join(Agreement::FILE))?,
         })
     }
 }
@@ -120,6 +122,10 @@ impl Info {
 
 fn read_if_there(path: &Path) -> Result<Option<String>, EvalError> {
     if path.is_file() { Ok(Some(files::read_text(path)?)) } else { Ok(None) }
+}
+
+fn read_agreement(path: &Path) -> Result<Option<Agreement>, EvalError> {
+    if path.is_file() { Ok(Some(Agreement::read(path)?)) } else { Ok(None) }
 }
 
 /// Names in a folder, sorted; none when there is no such folder.

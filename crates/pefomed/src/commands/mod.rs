@@ -1,5 +1,7 @@
 //! One file for each command.
 
+pub(crate) mod agree;
+pub(crate) mod compare;
 pub(crate) mod data_check;
 pub(crate) mod demo;
 pub(crate) mod plan;
