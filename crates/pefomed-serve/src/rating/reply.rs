@@ -43,6 +43,13 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, "Not saved", error.to_string())
     }
 
+    /// An image that is damaged: asking again does not help.
+    pub(super) fn unshowable() -> Self {
+        let text = "This image cannot be decoded. Tell whoever runs the study; until then, answer \
+                    that you can\u{2019}t judge.";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "No image", text)
+    }
+
     /// Something on this side failed.
     pub(super) fn failed(text: &str) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Something failed", text)

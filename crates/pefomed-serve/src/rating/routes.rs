@@ -246,17 +246,13 @@ async fn image(
     })
     .await;
     drop(permit);
-    match decoded {
-        Ok(Ok(png)) => Ok(([(header::CONTENT_TYPE, "image/png")], png).into_response()),
-        Ok(Err(error)) => {
-            (shared.note)(&error.to_string());
-            Err(Refusal::failed("This image cannot be decoded. Tell whoever runs the study."))
-        }
-        Err(error) => {
-            (shared.note)(&error.to_string());
-            Err(Refusal::failed("This image cannot be decoded. Tell whoever runs the study."))
-        }
-    }
+    let problem = match decoded {
+        Ok(Ok(png)) => return Ok(([(header::CONTENT_TYPE, "image/png")], png).into_response()),
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    };
+    (shared.note)(&problem);
+    Err(Refusal::unshowable())
 }
 
 #[derive(Deserialize)]
