@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use pefomed_train::DeviceKind;
 
-use crate::commands::{data_check, demo, plan, predict, pretrain, report, score, train};
+use crate::commands::{data_check, demo, plan, predict, pretrain, rate, report, score, train};
 use crate::context::Context;
 
 /// Fine-tune, evaluate and report multimodal language models for medical images.
@@ -59,6 +59,7 @@ pub(crate) enum Command {
     Train(train::Arguments),
     Predict(predict::Arguments),
     Score(score::Arguments),
+    Rate(rate::Arguments),
     Report(report::Arguments),
     Pretrain(pretrain::Arguments),
 }
@@ -78,6 +79,7 @@ impl Command {
             Self::Train(arguments) => train::run(arguments, context),
             Self::Predict(arguments) => predict::run(arguments, context),
             Self::Score(arguments) => score::run(arguments, context),
+            Self::Rate(arguments) => rate::run(arguments, context),
             Self::Report(arguments) => report::run(arguments, context),
             Self::Pretrain(arguments) => pretrain::run(arguments, context),
         }

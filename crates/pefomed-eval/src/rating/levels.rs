@@ -50,7 +50,7 @@ const LIKERT: [Level; 5] = [
     Level {
         value: 2,
         name: "Partly right",
-        description: "Several key points differ, but the core diagnosis is right and the intent clear.",
+        description: "Several key points differ; core diagnosis right, intent recognisable.",
     },
     Level {
         value: 1,
@@ -60,7 +60,7 @@ const LIKERT: [Level; 5] = [
     Level {
         value: 0,
         name: "Unusable",
-        description: "Hardly anything agrees; this does not serve as a report.",
+        description: "Hardly anything agrees; does not serve as a report.",
     },
 ];
 
@@ -122,15 +122,29 @@ impl FromStr for RatingKind {
 }
 
 impl ErrorKind {
-    /// What the mark stands for, in the words of the page.
+    /// Two words for the page.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::FalseFinding => "False finding",
+            Self::MissedFinding => "Missed finding",
+            Self::WrongLocation => "Wrong location",
+            Self::WrongSeverity => "Wrong severity",
+            Self::FalseComparison => "False comparison",
+            Self::MissedComparison => "Missed comparison",
+        }
+    }
+
+    /// What the mark stands for.
     pub fn description(self) -> &'static str {
         match self {
-            Self::FalseFinding => "Finding that is not there",
-            Self::MissedFinding => "Finding left out",
-            Self::WrongLocation => "Wrong place",
-            Self::WrongSeverity => "Wrong severity",
-            Self::FalseComparison => "Comparison that is not in the reference",
-            Self::MissedComparison => "Comparison with a prior left out",
+            Self::FalseFinding => "The candidate has a finding that the reference does not have.",
+            Self::MissedFinding => "The candidate leaves out a finding of the reference.",
+            Self::WrongLocation => "The finding is there, in another place.",
+            Self::WrongSeverity => "The finding is there, more or less severe.",
+            Self::FalseComparison => {
+                "The candidate compares with an earlier study; the reference does not."
+            }
+            Self::MissedComparison => "The candidate leaves out a change since an earlier study.",
         }
     }
 }

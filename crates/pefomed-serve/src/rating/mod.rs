@@ -13,12 +13,12 @@ mod routes;
 mod token;
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pefomed_eval::rating::{Rater, Store};
+use pefomed_eval::rating::{Items, Rater, Store};
 use tokio::sync::{Semaphore, oneshot};
 
 use self::access::Access;
@@ -54,6 +54,15 @@ pub struct Link {
     pub rater: String,
     /// The address; none when the link was made earlier: only its digest is kept.
     pub url: Option<String>,
+}
+
+/// Looks at every image that items name, before a store is made for them.
+///
+/// # Errors
+/// [`ServeError::NoImageFolder`], [`ServeError::ImageName`], [`ServeError::MissingImages`],
+/// [`ServeError::Dicom`], [`ServeError::Data`] for other files that are no images.
+pub fn check_images(folder: Option<&Path>, items: &Items) -> Result<(), ServeError> {
+    Images::new(folder, items).map(|_| ())
 }
 
 /// A server that listens and does not answer yet.

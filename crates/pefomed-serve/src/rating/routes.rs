@@ -186,8 +186,10 @@ async fn state(
                 given.as_ref().map(|given| json!({ "value": given.rating.value }))
             };
             let Settings { kind, error_marks, show_reference, .. } = *store.settings();
-            let mark =
-                |kind: ErrorKind| json!({ "name": kind.name(), "description": kind.description() });
+            let mark = |kind: ErrorKind| {
+                let (name, label) = (kind.name(), kind.label());
+                json!({ "name": name, "label": label, "description": kind.description() })
+            };
             let marks = error_marks.then(|| ErrorKind::ALL.map(mark));
             Ok(Json(json!({
                 "rater": rater.name,

@@ -205,15 +205,13 @@ pub(crate) fn request(
 ) -> Reply {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
+    let mut lines = vec![format!("{method} {path} HTTP/1.1"), "connection: close".to_owned()];
     if !headers.iter().any(|(name, _)| *name == "host") {
-        head.push_str(&format!("host: {address}\r\n"));
+        lines.push(format!("host: {address}"));
     }
-    for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
-    stream.write_all(head.as_bytes()).unwrap();
+    lines.extend(headers.iter().map(|(name, value)| format!("{name}: {value}")));
+    lines.push(format!("content-length: {}\r\n\r\n", body.len()));
+    stream.write_all(lines.join("\r\n").as_bytes()).unwrap();
     // A server that refuses a large body closes before it is all sent.
     let _ = stream.write_all(body.as_bytes());
     let mut bytes = Vec::new();

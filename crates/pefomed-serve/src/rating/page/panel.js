@@ -42,8 +42,8 @@ export function build(study, onGrade, onChange) {
     : (kind === "likert" ? "How close is the candidate to the reference?" : "Does the candidate say what the reference says?");
   marks.hidden = !types;
   document.body.classList.toggle("with-marks", Boolean(types));
-  byId("mark-rows").replaceChildren(...(types ?? []).map((type) => element("div", { className: "mark" },
-    element("span", { textContent: type.description }),
+  byId("mark-rows").replaceChildren(...(types ?? []).map((type) => element("div", { className: "mark", title: type.description },
+    element("span", { textContent: type.label }),
     stepper(type, "significant", onChange),
     stepper(type, "insignificant", onChange))));
   comment.addEventListener("input", () => {
@@ -53,7 +53,7 @@ export function build(study, onGrade, onChange) {
 }
 
 function stepper(type, weight, onChange) {
-  const words = `${type.description}, ${weight === "significant" ? "significant" : "not significant"}`;
+  const words = `${type.label}, ${weight === "significant" ? "significant" : "minor"}`;
   const count = element("output", { textContent: "0" });
   count.dataset.type = type.name;
   count.dataset.weight = weight;
@@ -127,6 +127,23 @@ export function showTexts(item) {
   part("reference", `Reference ${what}`, item.reference ?? "", "(empty)");
   part("candidate", `Candidate ${what}`, item.candidate, "(the system wrote nothing)");
   byId("texts").scrollTop = 0;
+  hint();
 }
+
+// A rater must not overlook the end of a long text.
+const texts = byId("texts"), below = byId("below");
+
+function hint() {
+  below.hidden = texts.scrollHeight - texts.clientHeight - texts.scrollTop < 8;
+}
+
+/** Moves the texts by most of a screen; down, or up with a negative sign. */
+export function scrollTexts(sign) {
+  texts.scrollBy({ top: sign * texts.clientHeight * 0.8 });
+}
+
+texts.addEventListener("scroll", hint);
+new ResizeObserver(hint).observe(texts);
+below.addEventListener("click", () => scrollTexts(1));
 
 export const focusComment = () => comment.focus();

@@ -233,6 +233,8 @@ function key(event) {
   else if (name === "g") leaveFor(study.answers.findIndex((answer) => answer === null));
   else if (name === "m") panel.focusComment();
   else if (name === "?") byId("keys").showModal();
+  else if (name === "PageDown") panel.scrollTexts(1);
+  else if (name === "PageUp") panel.scrollTexts(-1);
   else if (!viewer.key(event)) return;
   event.preventDefault();
 }
@@ -242,8 +244,8 @@ function listKeys() {
   const rows = [
     ...grades,
     ["N", "Can’t judge"], ["U", "Undo"], ["← →", "Previous, next item"], ["G", "First item without a grade"],
-    ["M", "Comment; Esc leaves it"], ["+ −", "Zoom"], ["F", "Whole image"], ["⇧ arrows", "Move the image"],
-    ["I", "Invert"], ["R", "Window and level as in the file"], ["V", "Next image of the item"], ["?", "This list"],
+    ["M", "Comment; Esc leaves it"], ["Page ↑ ↓", "Move in a long text"], ["+ −", "Zoom"], ["F", "Whole image"],
+    ["⇧ ← → ↑ ↓", "Move the image"], ["V", "Next image of the item"], ["I", "Invert"], ["R", "Reset the window"], ["?", "This list"],
   ];
   byId("key-list").replaceChildren(...rows.flatMap(([name, text]) => {
     const term = document.createElement("dt"), words = document.createElement("dd");

@@ -12,7 +12,7 @@ function show(theme) {
   if (theme === "system") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme;
   const button = document.getElementById("theme");
-  if (button) button.textContent = { system: "Auto", light: "Light", dark: "Dark" }[theme];
+  if (button) button.textContent = { system: "Theme: auto", light: "Theme: light", dark: "Theme: dark" }[theme];
 }
 
 export function nextTheme() {
