@@ -51,7 +51,7 @@ function showProgress() {
   byId("count").textContent = `${position + 1} of ${total}`;
   byId("progress").max = Math.max(total, 1);
   byId("progress").value = graded;
-  byId("progress").title = `${graded} of ${total} graded`;
+  byId("graded").textContent = `${graded} graded`;
   byId("previous").disabled = position <= 0;
   byId("next").disabled = position >= total - 1;
   byId("open").disabled = graded === total;
