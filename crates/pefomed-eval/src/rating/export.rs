@@ -88,7 +88,7 @@ pub fn rows(store: &Store, history: bool) -> Result<Vec<ExportRow>, RatingError>
 }
 
 fn push(store: &Store, row: &rusqlite::Row<'_>, rows: &mut Vec<ExportRow>) -> rusqlite::Result<()> {
-    let given = super::store::given(row, 0)?;
+    let given = super::ledger::given(row, 0)?;
     let undoes: Option<i64> = row.get(5)?;
     let (rater, candidate): (usize, usize) = (row.get(7)?, row.get(9)?);
     // Both were checked when the store was opened, and rows name only what exists then.

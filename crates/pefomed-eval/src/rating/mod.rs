@@ -22,6 +22,7 @@ mod checks;
 mod error;
 pub mod export;
 mod items;
+mod ledger;
 pub mod levels;
 mod plan;
 mod random;
