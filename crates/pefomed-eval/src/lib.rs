@@ -43,6 +43,8 @@ pub mod grade;
 mod item;
 pub mod metrics;
 mod number;
+#[cfg(feature = "rating")]
+pub mod rating;
 pub mod report;
 pub mod score;
 mod text;

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use pefomed_train::DeviceKind;
 
 use crate::commands::{
-    agree, compare, data_check, demo, plan, predict, pretrain, report, score, train,
+    agree, compare, data_check, demo, plan, predict, pretrain, rate, report, score, train,
 };
 use crate::context::Context;
 
@@ -63,6 +63,7 @@ pub(crate) enum Command {
     Predict(predict::Arguments),
     Score(score::Arguments),
     Compare(compare::Arguments),
+    Rate(rate::Arguments),
     Agree(agree::Arguments),
     Report(report::Arguments),
     Pretrain(pretrain::Arguments),
@@ -84,6 +85,7 @@ impl Command {
             Self::Predict(arguments) => predict::run(arguments, context),
             Self::Score(arguments) => score::run(arguments, context),
             Self::Compare(arguments) => compare::run(arguments, context),
+            Self::Rate(arguments) => rate::run(arguments, context),
             Self::Agree(arguments) => agree::run(arguments, context),
             Self::Report(arguments) => report::run(arguments, context),
             Self::Pretrain(arguments) => pretrain::run(arguments, context),

@@ -16,6 +16,11 @@ impl Output {
         Self { json }
     }
 
+    /// Whether results are printed as JSON.
+    pub(crate) fn is_json(self) -> bool {
+        self.json
+    }
+
     /// Prints a result: `text` for a person, `value` for a script.
     pub(crate) fn result<T: Serialize>(self, text: &str, value: &T) -> io::Result<()> {
         let mut out = io::stdout().lock();

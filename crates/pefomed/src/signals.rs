@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: a training saves a checkpoint and leaves; everything else leaves at once.
+//! Ctrl-C and SIGTERM: a training saves a checkpoint and leaves, a server ends what it is answering;
+//! everything else leaves at once.
 
 use std::process;
 use std::sync::OnceLock;
@@ -10,7 +11,7 @@ static STOP: AtomicBool = AtomicBool::new(false);
 static TRAINING: AtomicBool = AtomicBool::new(false);
 static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
 
-/// Runs a training that stops when its flag is set. A second signal does not wait for it.
+/// Runs a training or a server that stops when its flag is set. A second signal does not wait for it.
 pub(crate) fn with_stop_flag<T>(train: impl FnOnce(&AtomicBool) -> T) -> anyhow::Result<T> {
     INSTALLED
         .get_or_init(|| ctrlc::set_handler(handle).map_err(|error| error.to_string()))

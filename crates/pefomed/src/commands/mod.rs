@@ -7,6 +7,7 @@ pub(crate) mod demo;
 pub(crate) mod plan;
 pub(crate) mod predict;
 pub(crate) mod pretrain;
+pub(crate) mod rate;
 pub(crate) mod report;
 pub(crate) mod score;
 pub(crate) mod train;

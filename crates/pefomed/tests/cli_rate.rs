@@ -1,0 +1,260 @@
+//! `pefomed rate` as it is typed: served, killed, gone on with, planned and exported.
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use common::{command, pefomed, with_data};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Pictures, and two systems that answer `count` questions about them.
+fn with_predictions(count: usize) -> TempDir {
+    let folder = with_data();
+    for (system, word) in [("plain", "no"), ("tuned", "yes")] {
+        let lines: String = (0..count)
+            .map(|index| {
+                let answer = if index % 2 == 0 { "yes" } else { word };
+                let line = json!({
+                    "id": format!("q{index}"), "image": format!("p{}.png", index % 9),
+                    "group": format!("p{}", index % 9), "task": "vqa",
+                    "question": format!("Is it number {index}?"), "prompt": "",
+                    "prediction": answer, "reference": "yes", "tokens": 1, "finish": "stop",
+                });
+                format!("{line}\n")
+            })
+            .collect();
+        fs::write(folder.path().join(format!("{system}.jsonl")), lines).unwrap();
+    }
+    folder
+}
+
+const FILES: &str = "plain.jsonl tuned=tuned.jsonl --images images --store r.sqlite --port 0";
+
+/// A server as a process of its own.
+struct Serving {
+    child: Child,
+    address: String,
+    started: Value,
+}
+
+impl Serving {
+    fn start(folder: &Path, line: &str) -> Self {
+        let mut child = command(folder, &format!("rate {line} --json"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut text = String::new();
+        // The summary ends with a brace of its own; the server goes on after it.
+        while !text.ends_with("\n}\n") {
+            let read = out.read_line(&mut text).unwrap();
+            assert!(read > 0, "{text}\n{}", rest(&mut child));
+        }
+        let started: Value = serde_json::from_str(&text).unwrap();
+        let url = started["address"].as_str().unwrap();
+        let address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        Self { child, address, started }
+    }
+
+    /// Posts an answer; whether it was acknowledged.
+    fn answer(&self, position: usize, value: u8) -> bool {
+        let body = json!({
+            "request": format!("request-{position}-{value}"), "position": position,
+            "rating": { "value": value, "comment": format!("comment {position}") },
+        });
+        let reply = post(&self.address, "/r/1/answer", &body.to_string());
+        reply.is_some_and(|reply| reply.starts_with("HTTP/1.1 200"))
+    }
+
+    /// As Ctrl-C does; the exit code and what was said.
+    fn interrupt(mut self) -> (Option<i32>, String) {
+        let done = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        assert!(done.unwrap().success());
+        let code = self.child.wait().unwrap().code();
+        (code, rest(&mut self.child))
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn rest(child: &mut Child) -> String {
+    let mut text = String::new();
+    if let Some(err) = &mut child.stderr {
+        err.read_to_string(&mut text).unwrap();
+    }
+    text
+}
+
+/// One request; nothing when the server has gone away.
+fn post(address: &str, path: &str, body: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+    let length = body.len();
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+    .ok()?;
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).ok()?;
+    Some(reply)
+}
+
+/// The answers in a store: position from 0, value, comment.
+fn exported(folder: &Path) -> Vec<(u64, u64, String)> {
+    let text = pefomed(folder, "rate export r.sqlite --format jsonl --history").ok();
+    let mut rows: Vec<(u64, u64, String)> = text
+        .lines()
+        .map(|line| {
+            let row: Value = serde_json::from_str(line).unwrap();
+            let comment = row["comment"].as_str().unwrap().to_owned();
+            (row["position"].as_u64().unwrap() - 1, row["value"].as_u64().unwrap(), comment)
+        })
+        .collect();
+    rows.sort();
+    // A text of two systems has two rows.
+    rows.dedup();
+    rows
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_when_the_server_is_killed() {
+    let folder = with_predictions(60);
+    let mut kept = 0;
+    for round in 0..3_usize {
+        let serving = Serving::start(folder.path(), FILES);
+        let mut acknowledged = Vec::new();
+        std::thread::scope(|scope| {
+            let serving = &serving;
+            let writer = scope.spawn(move || {
+                // Until the server is gone; 90 positions are more than it lives to see.
+                (0..90).take_while(|position| serving.answer(*position, round as u8 % 2)).count()
+            });
+            let killer = scope.spawn(move || {
+                std::thread::sleep(Duration::from_millis(60 + 40 * round as u64));
+                let id = serving.child.id().to_string();
+                assert!(Command::new("kill").args(["-KILL", &id]).status().unwrap().success());
+            });
+            killer.join().unwrap();
+            acknowledged = (0..writer.join().unwrap()).collect();
+        });
+        assert!(!acknowledged.is_empty(), "the server was killed before it answered");
+        drop(serving);
+        let rows = exported(folder.path());
+        for position in &acknowledged {
+            let row = (*position as u64, round as u64 % 2, format!("comment {position}"));
+            assert!(rows.contains(&row), "round {round}: {row:?} was acknowledged and is lost");
+        }
+        assert!(rows.len() >= kept, "answers of an earlier round are gone");
+        kept = rows.len();
+    }
+}
+
+#[test]
+fn ctrl_c_ends_a_study_that_is_gone_on_with() {
+    let folder = with_predictions(5);
+    let serving = Serving::start(folder.path(), &format!("{FILES} --rater Ada --rater Bo"));
+    // Five questions, of which two have two answers.
+    assert_eq!(serving.started["summary"]["candidates"], 7);
+    assert_eq!(serving.started["settings"]["kind"], "correct");
+    assert_eq!(serving.started["tokens"], false);
+    assert!(serving.answer(0, 1) && serving.answer(1, 0));
+    let (code, err) = serving.interrupt();
+    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(err.trim(), "stopped: 2 of 14 grades are in r.sqlite");
+
+    // The store knows what is rated.
+    let again = Serving::start(folder.path(), "--images images --store r.sqlite --port 0");
+    assert_eq!(again.started["summary"]["raters"][0]["graded"], 2);
+    assert_eq!(again.interrupt().0, Some(0));
+    let other =
+        pefomed(folder.path(), "rate plain.jsonl --images images --store r.sqlite").fails(1);
+    assert!(other.contains("`r.sqlite` was made for other predictions (plain, tuned;"), "{other}");
+    let seed = pefomed(folder.path(), "rate --images images --store r.sqlite --seed 2").fails(1);
+    assert!(seed.contains("made with --seed 1, not 2: leave --seed out"), "{seed}");
+
+    let text = pefomed(folder.path(), "rate export r.sqlite --format grades --out g.jsonl").ok();
+    assert!(text.contains("still to be graded: Ada 5, Bo 7"), "{text}");
+    let grades = pefomed_eval::grade::read_grades(&folder.path().join("g.jsonl")).unwrap();
+    assert!(grades.iter().all(|grade| grade.grader == "Ada"));
+    let csv = pefomed(folder.path(), "rate export r.sqlite").ok();
+    assert!(csv.starts_with("rater,kind,system,id,group,task,core,position,scale,value,"), "{csv}");
+    let array: Value =
+        serde_json::from_str(&pefomed(folder.path(), "rate export r.sqlite --json").ok()).unwrap();
+    assert_eq!(array.as_array().unwrap().len(), grades.len());
+}
+
+#[test]
+fn links_are_shown_once_and_to_people_alone() {
+    let folder = with_predictions(2);
+    let line = format!("{FILES} --rater Ada --synthetic robot --tokens -q");
+    let first = Serving::start(folder.path(), &line);
+    assert!(!first.started.to_string().contains("token="));
+    let (_, err) = first.interrupt();
+    assert_eq!(err.matches("enter?token=").count(), 2, "{err}");
+    let second = Serving::start(folder.path(), &line);
+    let (_, err) = second.interrupt();
+    assert_eq!(err.matches("enter?token=").count(), 0, "{err}");
+    assert!(err.contains("Ada: as given before; a lost link is replaced with --new-link"), "{err}");
+    let third = Serving::start(folder.path(), &format!("{line} --new-link Ada"));
+    let (_, err) = third.interrupt();
+    assert!(
+        err.contains("  Ada: http://127.0.0.1:") && err.matches("token=").count() == 1,
+        "{err}"
+    );
+    let all =
+        pefomed(folder.path(), "rate plain.jsonl --images images --store n.sqlite --host 0.0.0.0");
+    let err = all.fails(1);
+    assert!(
+        err.contains("give the address that raters open, as in --url http://name:8765"),
+        "{err}"
+    );
+}
+
+#[test]
+fn a_plan_is_shown_without_a_store() {
+    let folder = with_predictions(20);
+    let line =
+        "rate plan plain.jsonl tuned.jsonl --rater A --rater B --rater C --per-item 1 --core 5";
+    insta::assert_snapshot!(pefomed(folder.path(), line).ok(), @"");
+    let value: Value =
+        serde_json::from_str(&pefomed(folder.path(), &format!("{line} --json")).ok()).unwrap();
+    assert_eq!(value["orders"][2]["rater"], "C");
+    let first = &value["orders"][2]["order"][0];
+    assert!(first["id"].is_string() && first["systems"].is_array() && first["core"].is_boolean());
+    assert_eq!(
+        fs::read_dir(folder.path())
+            .unwrap()
+            .filter(|entry| {
+                entry.as_ref().unwrap().file_name().to_string_lossy().contains("sqlite")
+            })
+            .count(),
+        0
+    );
+}
+
+#[test]
+fn what_is_missing_is_asked_for() {
+    let folder = with_predictions(3);
+    insta::assert_snapshot!(pefomed(folder.path(), "rate plain.jsonl").fails(2), @"");
+    insta::assert_snapshot!(pefomed(folder.path(), "rate --store s.sqlite").fails(1), @"");
+    insta::assert_snapshot!(pefomed(folder.path(), "rate plain.jsonl --store s.sqlite").fails(1), @"");
+    insta::assert_snapshot!(pefomed(folder.path(), "rate plain.jsonl --store s.sqlite --images .").fails(1), @"");
+    insta::assert_snapshot!(pefomed(folder.path(), "rate plain.jsonl --store s.sqlite --kind likret").fails(2), @"");
+    insta::assert_snapshot!(pefomed(folder.path(), "rate export plain.jsonl").fails(1), @"");
+    insta::assert_snapshot!(pefomed(folder.path(), "rate plan").fails(2), @"");
+    assert!(!folder.path().join("s.sqlite").exists(), "nothing is left of a start that failed");
+}
