@@ -40,6 +40,7 @@ pub mod definitions;
 mod error;
 pub mod grade;
 mod item;
+pub mod lexical;
 pub mod metrics;
 mod number;
 pub mod report;
