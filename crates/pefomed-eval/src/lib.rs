@@ -55,4 +55,4 @@ pub use error::{EvalError, ItemMismatch};
 pub use grade::{Grade, GraderKind, Scale};
 pub use metrics::{Leakage, Metrics};
 pub use report::write_report;
-pub use score::{ScoreOptions, score};
+pub use score::{ScoreOptions, Scoring, score};

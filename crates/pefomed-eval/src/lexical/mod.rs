@@ -27,6 +27,7 @@ mod meteor;
 mod ngram;
 mod ptb;
 mod rouge;
+mod scores;
 mod text;
 mod vocabulary;
 
@@ -38,7 +39,10 @@ pub use self::delta_bleu::{RatedPair, RatedReference, delta_bleu};
 pub use self::meteor::{MeteorKind, MeteorStatistics, meteor};
 pub use self::ptb::Tokenizer;
 pub use self::rouge::rouge_l;
+pub use self::scores::{ItemScores, measure};
 pub use self::text::{Pair, Reader, Text};
+
+pub(crate) use self::scores::{METRICS, SUMS, of_sums};
 
 /// N-grams of the texts of all pairs.
 struct Counted {
