@@ -50,8 +50,8 @@ pub const METEOR: &str = "METEOR 1.5 with its English defaults (Denkowski & Lavi
 /// METEOR without its data.
 pub const METEOR_EXACT_AND_STEM: &str = "The formula of METEOR 1.5 with its English defaults \
     (Denkowski & Lavie 2014), but words are matched by form and stem only: METEOR\u{2019}s synonyms \
-    and paraphrases were not given (--meteor-data). It is lower than METEOR, and no substitute for it \
-    in a comparison with published values.";
+    and paraphrases were not given (--meteor-data). It is another metric than METEOR, and no \
+    substitute for it in a comparison with published values.";
 
 /// Open and closed.
 pub const ANSWER_TYPE: &str = "A question is open or closed as its answer_type label says; \

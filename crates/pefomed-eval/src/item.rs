@@ -112,7 +112,7 @@ pub(crate) fn scores<'a>(
         Lexical::All { meteor, cider } => {
             let sums = items.iter().map(|item| (item.group(), item.lexical.sums()));
             let all = ClusterTotals::new(sums).estimates_of(options, of_sums);
-            (None, Some(named(all, meteor, cider)))
+            (None, Some(named(&all, meteor, cider)))
         }
     };
     Scores {
@@ -162,11 +162,11 @@ pub(crate) fn lexical_differences(
         let (ours, other) = (part(0), part(SUMS));
         std::array::from_fn::<f64, METRICS, _>(|metric| ours[metric] - other[metric])
     });
-    named(differences, meteor, cider)
+    named(&differences, meteor, cider)
 }
 
-fn named(all: [Estimate; METRICS], meteor_kind: MeteorKind, has_cider: bool) -> LexicalScores {
-    let [bleu_1, bleu_2, bleu_3, bleu_4, rouge_l, meteor, cider] = all;
+fn named(all: &[Estimate; METRICS], meteor_kind: MeteorKind, has_cider: bool) -> LexicalScores {
+    let [bleu_1, bleu_2, bleu_3, bleu_4, rouge_l, meteor, cider] = *all;
     let cider = has_cider.then_some(cider);
     LexicalScores { bleu_1, bleu_2, bleu_3, bleu_4, rouge_l, meteor, meteor_kind, cider }
 }

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use pefomed_eval::EvalError;
 use pefomed_eval::lexical::{
-    BleuStatistics, MeteorStatistics, Pair, Reader, Tokenizer, bleu, cider, meteor, rouge_l,
+    BleuStatistics, MeteorStatistics, Pair, Reader, Tokenizer, bleu, cider, measure, meteor,
+    rouge_l,
 };
+use proptest::prelude::*;
 use serde_json::Value;
 
 fn fixture(name: &str) -> Value {
@@ -194,4 +196,73 @@ fn meteor_data_that_is_missing_or_broken_is_named() {
     fails(folder.path(), "damaged after line");
     std::fs::write(&table, "not compressed").unwrap();
     fails(folder.path(), "damaged after line 0");
+}
+
+#[test]
+fn a_text_against_itself_has_all_and_against_another_nothing() {
+    let mut reader = Reader::new();
+    let same = "Stable 3-mm nodule in the right lower lobe, no effusion.";
+    let pairs = [reader.pair(same, same), reader.pair("Heart enlarged.", "clear lungs")];
+    let items = measure(&reader, &pairs, None).unwrap();
+    let [one, two, three, four, rouge, meteor, cider] = items[0].scores();
+    for score in [one, two, three, four, rouge, meteor] {
+        assert!((score - 1.0).abs() < 1e-9, "{:?}", items[0].scores());
+    }
+    assert!((cider - 10.0).abs() < 1e-9, "{cider}");
+    for score in items[1].scores() {
+        assert!(score < 1e-6, "{:?}", items[1].scores());
+    }
+    // A text without a word gets no score, whatever stands against it.
+    let pairs = [reader.pair("", "clear"), reader.pair("clear", "..."), reader.pair("clear", "x")];
+    for item in measure(&reader, &pairs, None).unwrap() {
+        assert!(item.scores().iter().all(|score| score.abs() < 1e-6), "{:?}", item.scores());
+    }
+}
+
+#[test]
+fn a_model_that_repeats_one_word_is_scored_in_time() {
+    let mut reader = Reader::new();
+    let pairs = [reader.pair(&"the ".repeat(3_000), &"the lungs are the ".repeat(60))];
+    let [item] = measure(&reader, &pairs, None).unwrap()[..] else { panic!() };
+    // 120 of 3,000 words are right.
+    assert!((item.bleu.scores()[0] - 0.04).abs() < 1e-9);
+    assert!(item.meteor.score() > 0.0 && item.meteor.score() < 0.2, "{}", item.meteor.score());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn any_text_is_tokenized_and_scored(a in "\\PC{0,40}", b in "[ -~\u{80}-\u{3000}\n]{0,40}") {
+        let mut tokenizer = Tokenizer::new();
+        for text in [&a, &b] {
+            for token in tokenizer.tokens(text) {
+                prop_assert!(!token.is_empty() && !token.contains([' ', '\n']), "{token:?}");
+            }
+        }
+        let mut reader = Reader::new();
+        let pairs = [reader.pair(&a, &b), reader.pair("no effusion", "no pleural effusion")];
+        for item in measure(&reader, &pairs, None).unwrap() {
+            let scores = item.scores();
+            prop_assert!(scores[..6].iter().all(|x| (0.0..=1.0 + 1e-9).contains(x)), "{scores:?}");
+            prop_assert!((0.0..=10.0 + 1e-9).contains(&scores[6]), "{scores:?}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_the_items_changes_no_score(
+        words in prop::collection::vec("(no |the |left |lung |mass |clear |stage D. |etc. ){1,9}", 6)
+    ) {
+        let scored = |order: [usize; 3]| {
+            let mut reader = Reader::new();
+            let pairs = order.map(|at| reader.pair(&words[2 * at], &words[2 * at + 1]));
+            let items = measure(&reader, &pairs, None).unwrap();
+            order.iter().zip(items).map(|(at, item)| (*at, item.scores())).collect::<Vec<_>>()
+        };
+        let (there, mut back) = (scored([0, 1, 2]), scored([2, 0, 1]));
+        back.sort_by_key(|(at, _)| *at);
+        for ((_, a), (_, b)) in there.iter().zip(&back) {
+            prop_assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12), "{a:?} {b:?}");
+        }
+    }
 }

@@ -77,8 +77,8 @@ pub(super) fn read(path: &Path, task: Option<Task>) -> Result<Vec<Prediction>, D
         seen.add(&prediction, line).map_err(refuse)?;
         predictions.push(prediction);
     }
-    let quotes = text.iter().filter(|byte| **byte == b'"').count();
-    if quotes % 2 == 1 && last.1 {
+    let odd_quotes = text.split(|byte| *byte == b'"').count() % 2 == 0;
+    if odd_quotes && last.1 {
         return Err(DataError::Row {
             path: path.to_owned(),
             row: last.0,
@@ -116,10 +116,7 @@ fn delimiter(path: &Path, text: &[u8]) -> u8 {
         return b'\t';
     }
     let first = text.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
-    match [b',', b';', b'\t'].into_iter().find(|mark| first.contains(mark)) {
-        Some(mark) => mark,
-        None => b',',
-    }
+    [b',', b';', b'\t'].into_iter().find(|mark| first.contains(mark)).unwrap_or(b',')
 }
 
 /// The cells of a record as text.

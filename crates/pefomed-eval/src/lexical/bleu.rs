@@ -31,12 +31,11 @@ impl BleuStatistics {
         let mut right = [0.0; ORDERS];
         for (order, right) in right.iter_mut().enumerate() {
             let several;
-            let wanted = match references {
-                [one] => &one.counts[order],
-                _ => {
-                    several = most(references, order);
-                    &several
-                }
+            let wanted = if let [one] = references {
+                &one.counts[order]
+            } else {
+                several = most(references, order);
+                &several
             };
             shared(&candidate.counts[order], wanted, |_, said, wanted| {
                 *right += f64::from(said.min(wanted));

@@ -27,19 +27,16 @@ impl NgramNumbers {
     pub(super) fn count(&mut self, text: &Text) -> Ngrams {
         let mut numbers = text.words.clone();
         let mut counts: [Vec<(u32, u32)>; ORDERS] = Default::default();
-        for order in 0..ORDERS {
-            if order > 0 {
-                let known = &mut self.longer[order - 1];
-                let starts = text.words.len().saturating_sub(order);
-                numbers.truncate(starts);
-                for (start, number) in numbers.iter_mut().enumerate() {
-                    let last = text.words[start + order];
+        for (order, counts) in counts.iter_mut().enumerate() {
+            if let Some(known) = order.checked_sub(1).map(|shorter| &mut self.longer[shorter]) {
+                numbers.truncate(text.words.len().saturating_sub(order));
+                for (number, last) in numbers.iter_mut().zip(text.words.iter().skip(order)) {
                     let next = known.len() as u32;
-                    let key = u64::from(*number) << 32 | u64::from(last);
+                    let key = u64::from(*number) << 32 | u64::from(*last);
                     *number = *known.entry(key).or_insert(next);
                 }
             }
-            counts[order] = counted(&numbers);
+            *counts = counted(&numbers);
         }
         Ngrams { words: text.words.len(), counts }
     }

@@ -27,20 +27,27 @@ pub(super) struct Match {
 /// Everything that could match, by first word of the reference, and how often each word is covered.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Candidates {
-    by_place: Vec<Vec<Match>>,
+    matches: Vec<Match>,
+    /// Where the matches of each place begin; one more entry than there are places.
+    begins: Vec<u32>,
     covered_candidate: Vec<u32>,
     covered_reference: Vec<u32>,
 }
 
 impl Candidates {
-    pub(super) fn new(candidate: usize, reference: usize) -> Self {
-        Self {
-            by_place: vec![Vec::new(); reference],
-            covered_candidate: vec![0; candidate],
-            covered_reference: vec![0; reference],
+    /// Forgets everything, for two texts of these lengths.
+    pub(super) fn begin(&mut self, candidate: usize, reference: usize) {
+        self.matches.clear();
+        self.begins.clear();
+        for (covered, length) in
+            [(&mut self.covered_candidate, candidate), (&mut self.covered_reference, reference)]
+        {
+            covered.clear();
+            covered.resize(length, 0);
         }
     }
 
+    /// Takes a match; of those of one place the first is tried first.
     pub(super) fn add(&mut self, found: Match) {
         for place in range(found.candidate) {
             self.covered_candidate[place] += 1;
@@ -48,12 +55,28 @@ impl Candidates {
         for place in range(found.reference) {
             self.covered_reference[place] += 1;
         }
-        self.by_place[found.reference.0 as usize].push(found);
+        self.matches.push(found);
+    }
+
+    /// Sorts the matches by place once all are there.
+    pub(super) fn finish(&mut self) {
+        self.matches.sort_by_key(|found| found.reference.0);
+        let mut at = 0;
+        for place in 0..=self.covered_reference.len() {
+            while self.matches.get(at).is_some_and(|found| (found.reference.0 as usize) < place) {
+                at += 1;
+            }
+            self.begins.push(at as u32);
+        }
+    }
+
+    fn at(&self, place: usize) -> &[Match] {
+        &self.matches[self.begins[place] as usize..self.begins[place + 1] as usize]
     }
 
     /// The only match at a place, if none of its words has another.
     fn certain(&self, place: usize) -> Option<Match> {
-        let [only] = self.by_place[place][..] else { return None };
+        let [only] = *self.at(place) else { return None };
         let alone = range(only.candidate).all(|word| self.covered_candidate[word] == 1)
             && range(only.reference).all(|word| self.covered_reference[word] == 1);
         alone.then_some(only)
@@ -64,7 +87,7 @@ fn range((start, length): (u32, u32)) -> std::ops::Range<usize> {
     start as usize..(start + length) as usize
 }
 
-/// A partial alignment. Words in use are bits in the arena of the search.
+/// A partial alignment. Which words it uses is written down only once it is among the best.
 #[derive(Clone, Copy, Debug)]
 struct Path {
     /// Covered words of both sides, weighted by module, in whole numbers.
@@ -77,14 +100,16 @@ struct Path {
     last_end: Option<u32>,
     /// Its last chosen match, in the arena.
     chosen: Option<u32>,
-    /// Where its bits begin in the arena.
+    /// The set of words in use that it came from, and the match that it adds to it.
     used: u32,
+    added: Option<Match>,
 }
 
 impl Path {
-    /// Smaller is better.
-    fn rank(&self) -> (std::cmp::Reverse<u32>, u32, u32) {
-        (std::cmp::Reverse(self.covered.0 + self.covered.1), self.chunks, self.distance)
+    /// Smaller is better: more words covered, then fewer chunks, then less distance.
+    fn rank(&self) -> (u32, u64) {
+        let distance = u64::from(self.chunks) << 32 | u64::from(self.distance);
+        (u32::MAX - self.covered.0 - self.covered.1, distance)
     }
 
     fn take(&mut self, found: Match) {
@@ -103,31 +128,36 @@ impl Path {
 /// Memory of the search, used again for every pair.
 #[derive(Debug, Default)]
 pub(super) struct Search {
-    /// Bits of the words in use: the candidate's, then the reference's, for each path.
+    /// Sets of words in use, as bits: the candidate's, then the reference's, for each path followed.
     bits: Vec<u64>,
+    /// Those of the step before.
+    bits_before: Vec<u64>,
     /// Chosen matches with the one chosen before.
     chosen: Vec<(Match, Option<u32>)>,
+    certain: Vec<Option<Match>>,
     paths: Vec<Path>,
     next: Vec<Path>,
+    /// Ranks of the paths with their places: best first once sorted.
+    order: Vec<((u32, u64), u32)>,
 }
 
 impl Search {
     /// The matches of the best alignment found, in the order of the reference.
     pub(super) fn best(&mut self, candidates: &Candidates) -> Vec<Match> {
         let words = candidates.covered_candidate.len();
-        let places = candidates.by_place.len();
-        let (left, right) = (words.div_ceil(64), places.div_ceil(64));
+        let places = candidates.covered_reference.len();
+        let left = words.div_ceil(64);
+        let width = left + places.div_ceil(64);
         self.bits.clear();
+        self.bits.resize(width, 0);
         self.chosen.clear();
-        self.paths.clear();
-        self.next.clear();
-        self.bits.resize(left + right, 0);
-        let certain: Vec<Option<Match>> =
-            (0..places).map(|place| candidates.certain(place)).collect();
-        for found in certain.iter().flatten() {
+        self.certain.clear();
+        self.certain.extend((0..places).map(|place| candidates.certain(place)));
+        for found in self.certain.iter().flatten() {
             set(&mut self.bits[..left], found.candidate);
             set(&mut self.bits[left..], found.reference);
         }
+        self.next.clear();
         self.next.push(Path {
             covered: (0, 0),
             chunks: 0,
@@ -136,62 +166,33 @@ impl Search {
             last_end: None,
             chosen: None,
             used: 0,
+            added: None,
         });
         for place in 0..places {
             std::mem::swap(&mut self.paths, &mut self.next);
             self.next.clear();
             self.sort_paths();
-            for rank in 0..self.paths.len().min(BEAM) {
-                let mut path = self.paths[rank];
-                let used = path.used as usize..path.used as usize + left + right;
-                if is_set(&self.bits[used.clone()][left..], place) {
-                    if (place as u32) < path.next {
-                        self.next.push(path);
-                    } else if let Some(found) = certain[path.next as usize] {
-                        path.take(found);
-                        path.distance += found.reference.0.abs_diff(found.candidate.0);
-                        self.next.push(path);
-                    }
-                    continue;
-                }
-                for found in &candidates.by_place[place] {
-                    let bits = &self.bits[used.clone()];
-                    if any_set(&bits[left..], found.reference)
-                        || any_set(&bits[..left], found.candidate)
-                    {
-                        continue;
-                    }
-                    let mut with = path;
-                    with.used = self.bits.len() as u32;
-                    self.bits.extend_from_within(used.clone());
-                    let bits = &mut self.bits[with.used as usize..];
-                    set(&mut bits[..left], found.candidate);
-                    set(&mut bits[left..], found.reference);
-                    with.take(*found);
-                    with.chosen = Some(self.chosen.len() as u32);
-                    self.chosen.push((*found, path.chosen));
-                    path.distance += found.reference.0.abs_diff(found.candidate.0);
-                    self.next.push(with);
-                }
-                // The word may also stay without a match.
-                if path.last_end.take().is_some() {
-                    path.chunks += 1;
-                }
-                path.next += 1;
-                self.next.push(path);
+            self.write_down(left, width);
+            for rank in 0..self.order.len() {
+                let mut path = self.paths[self.order[rank].1 as usize];
+                (path.used, path.added) = (rank as u32, None);
+                self.follow(path, place, candidates, left, width);
             }
             if self.next.is_empty() {
-                self.next.extend(self.paths.first());
+                // Cannot happen with matches as they are; METEOR goes on with the best path.
+                self.next.extend(self.order.first().map(|(_, at)| self.paths[*at as usize]));
             }
         }
         std::mem::swap(&mut self.paths, &mut self.next);
         self.sort_paths();
-        self.paths.truncate(BEAM);
-        for path in &mut self.paths {
+        // The last chunk of each path is still open; of equally good ones the first wins.
+        let closed = self.order.iter().map(|(_, at)| {
+            let mut path = self.paths[*at as usize];
             path.chunks += u32::from(path.last_end.is_some());
-        }
-        let best = self.paths.iter().min_by_key(|path| path.rank());
-        let mut found: Vec<Match> = certain.into_iter().flatten().collect();
+            path
+        });
+        let best = closed.min_by_key(Path::rank);
+        let mut found: Vec<Match> = self.certain.iter().flatten().copied().collect();
         let mut at = best.and_then(|path| path.chosen);
         while let Some((chosen, before)) = at.and_then(|at| self.chosen.get(at as usize)) {
             found.push(*chosen);
@@ -201,11 +202,73 @@ impl Search {
         found
     }
 
-    /// Best first; equally good ones stay in order.
-    fn sort_paths(&mut self) {
-        if self.paths.len() > 1 {
-            self.paths.sort_by_key(Path::rank);
+    /// Makes the sets of words in use of the best paths.
+    fn write_down(&mut self, left: usize, width: usize) {
+        std::mem::swap(&mut self.bits, &mut self.bits_before);
+        self.bits.clear();
+        for (_, at) in &self.order {
+            let path = &self.paths[*at as usize];
+            let from = path.used as usize * width;
+            let begin = self.bits.len();
+            self.bits.extend_from_slice(&self.bits_before[from..from + width]);
+            if let Some(found) = path.added {
+                set(&mut self.bits[begin..], found.candidate);
+                set(&mut self.bits[begin + left..], found.reference);
+            }
         }
+    }
+
+    /// Adds to the next paths what can become of one at a word of the reference.
+    fn follow(
+        &mut self,
+        mut path: Path,
+        place: usize,
+        candidates: &Candidates,
+        left: usize,
+        width: usize,
+    ) {
+        let begin = path.used as usize * width;
+        let bits = &self.bits[begin..begin + width];
+        if is_set(&bits[left..], place) {
+            if (place as u32) < path.next {
+                self.next.push(path);
+            } else if let Some(found) = self.certain[path.next as usize] {
+                path.take(found);
+                path.distance += found.reference.0.abs_diff(found.candidate.0);
+                self.next.push(path);
+            }
+            return;
+        }
+        for found in candidates.at(place) {
+            if any_set(&bits[left..], found.reference) || any_set(bits, found.candidate) {
+                continue;
+            }
+            let mut with = path;
+            with.added = Some(*found);
+            with.take(*found);
+            with.chosen = Some(self.chosen.len() as u32);
+            self.chosen.push((*found, path.chosen));
+            path.distance += found.reference.0.abs_diff(found.candidate.0);
+            self.next.push(with);
+        }
+        // The word may also stay without a match.
+        if path.last_end.take().is_some() {
+            path.chunks += 1;
+        }
+        path.next += 1;
+        self.next.push(path);
+    }
+
+    /// Finds the best paths, best first; equally good ones stay in order.
+    fn sort_paths(&mut self) {
+        self.order.clear();
+        let ranks = self.paths.iter().zip(0_u32..);
+        self.order.extend(ranks.map(|(path, at)| (path.rank(), at)));
+        if self.order.len() > BEAM {
+            self.order.select_nth_unstable(BEAM);
+            self.order.truncate(BEAM);
+        }
+        self.order.sort_unstable();
     }
 }
 

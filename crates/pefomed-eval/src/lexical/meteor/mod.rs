@@ -76,11 +76,11 @@ pub fn meteor(
         })
         .collect();
     let knowledge = Knowledge::new(words.vocabulary, data)?;
-    let statistics = texts.par_chunks(64).map_init(Search::default, |search, texts| {
+    let statistics = texts.par_chunks(64).map_init(Default::default, |memory, texts| {
         let score = |(candidate, references): &(Vec<u32>, Vec<Vec<u32>>)| {
             let mut best: Option<MeteorStatistics> = None;
             for reference in references {
-                let found = knowledge.statistics(candidate, reference, search);
+                let found = knowledge.statistics(candidate, reference, memory);
                 if best.is_none_or(|best| found.score() > best.score()) {
                     best = Some(found);
                 }
@@ -154,49 +154,65 @@ impl Knowledge {
         &self,
         candidate: &[u32],
         reference: &[u32],
-        search: &mut Search,
+        (found, search): &mut (Candidates, Search),
     ) -> MeteorStatistics {
-        let found = self.candidates(candidate, reference);
-        let matches = search.best(&found);
-        let function = |words: &[u32]| -> Vec<bool> {
-            words.iter().map(|word| self.is_function[*word as usize]).collect()
-        };
-        MeteorStatistics::new(&function(candidate), &function(reference), &matches)
+        self.find(candidate, reference, found);
+        let matches = search.best(found);
+        let is_function = |word: u32| self.is_function[word as usize];
+        MeteorStatistics::new(candidate, reference, &matches, is_function)
     }
 
-    /// All matches, module by module.
-    fn candidates(&self, candidate: &[u32], reference: &[u32]) -> Candidates {
-        let mut found = Candidates::new(candidate.len(), reference.len());
-        let mut single = |module: u8, same: &dyn Fn(u32, u32) -> bool| {
-            for (place, wanted) in reference.iter().enumerate() {
-                for (other, said) in candidate.iter().enumerate() {
-                    if same(*wanted, *said) {
+    /// Finds all matches, module by module.
+    fn find(&self, candidate: &[u32], reference: &[u32], found: &mut Candidates) {
+        found.begin(candidate.len(), reference.len());
+        each_pair(0, candidate, reference, found, |wanted, said| wanted == said);
+        // Equal texts need nothing but equal words.
+        if candidate != reference {
+            let stem = |word: u32| self.stems[word as usize];
+            let stems = |text: &[u32]| text.iter().map(|word| stem(*word)).collect::<Vec<u32>>();
+            let (said, wanted) = (stems(candidate), stems(reference));
+            for (place, stem) in wanted.iter().enumerate() {
+                for (other, _) in said.iter().enumerate().filter(|(_, said)| *said == stem) {
+                    if reference[place] != candidate[other] {
                         found.add(Match {
-                            module,
+                            module: 1,
                             reference: (place as u32, 1),
                             candidate: (other as u32, 1),
                         });
                     }
                 }
             }
-        };
-        single(0, &|wanted, said| wanted == said);
-        // Equal texts need nothing but equal words.
-        if candidate == reference {
-            return found;
+            if let Some(synsets) = &self.synsets {
+                each_pair(2, candidate, reference, found, |wanted, said| {
+                    wanted != said && intersect(&synsets[wanted as usize], &synsets[said as usize])
+                });
+            }
+            if let Some(paraphrases) = &self.paraphrases {
+                add_paraphrases(paraphrases, candidate, reference, found);
+            }
         }
-        single(1, &|wanted, said| {
-            wanted != said && self.stems[wanted as usize] == self.stems[said as usize]
-        });
-        if let Some(synsets) = &self.synsets {
-            single(2, &|wanted, said| {
-                wanted != said && intersect(&synsets[wanted as usize], &synsets[said as usize])
-            });
+        found.finish();
+    }
+}
+
+/// Matches of single words.
+fn each_pair(
+    module: u8,
+    candidate: &[u32],
+    reference: &[u32],
+    found: &mut Candidates,
+    same: impl Fn(u32, u32) -> bool,
+) {
+    for (place, wanted) in reference.iter().enumerate() {
+        for (other, said) in candidate.iter().enumerate() {
+            if same(*wanted, *said) {
+                found.add(Match {
+                    module,
+                    reference: (place as u32, 1),
+                    candidate: (other as u32, 1),
+                });
+            }
         }
-        if let Some(paraphrases) = &self.paraphrases {
-            add_paraphrases(paraphrases, candidate, reference, &mut found);
-        }
-        found
     }
 }
 

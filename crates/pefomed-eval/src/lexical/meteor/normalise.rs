@@ -154,7 +154,7 @@ fn pass(text: Vec<char>, mark: char, with: &str, apply: impl Fn(char, char) -> b
 }
 
 /// The words of a text from those of its tokens: decides the full stops at the ends of words.
-pub(super) fn finish<'a>(words: &[&'a str], vocabulary: &mut Vocabulary) -> Vec<u32> {
+pub(super) fn finish(words: &[&str], vocabulary: &mut Vocabulary) -> Vec<u32> {
     let mut out = Vec::with_capacity(words.len());
     for (at, word) in words.iter().enumerate() {
         let stem = word.strip_suffix('.').filter(|stem| !stem.is_empty());

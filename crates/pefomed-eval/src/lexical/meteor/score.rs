@@ -27,11 +27,16 @@ pub struct MeteorStatistics {
 }
 
 impl MeteorStatistics {
-    /// Statistics of an alignment, given which words are function words.
-    pub(super) fn new(candidate: &[bool], reference: &[bool], matches: &[Match]) -> Self {
-        let weight = |is_function: bool| if is_function { 1.0 - DELTA } else { DELTA };
-        let length = |words: &[bool]| {
-            let function = words.iter().filter(|is_function| **is_function).count() as f64;
+    /// Statistics of an alignment.
+    pub(super) fn new(
+        candidate: &[u32],
+        reference: &[u32],
+        matches: &[Match],
+        is_function: impl Fn(u32) -> bool,
+    ) -> Self {
+        let weight = |word: u32| if is_function(word) { 1.0 - DELTA } else { DELTA };
+        let length = |words: &[u32]| {
+            let function = words.iter().filter(|word| is_function(**word)).count() as f64;
             DELTA * (words.len() as f64 - function) + (1.0 - DELTA) * function
         };
         let mut statistics =

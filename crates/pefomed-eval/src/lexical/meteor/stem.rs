@@ -45,7 +45,6 @@ pub(super) fn stem(word: &str) -> String {
 fn exception(word: &str) -> Option<&'static str> {
     Some(match word {
         "skis" => "ski",
-        "skies" => "sky",
         "dying" => "die",
         "lying" => "lie",
         "tying" => "tie",
@@ -55,7 +54,7 @@ fn exception(word: &str) -> Option<&'static str> {
         "early" => "earli",
         "only" => "onli",
         "singly" => "singl",
-        "sky" => "sky",
+        "sky" | "skies" => "sky",
         "news" => "news",
         "howe" => "howe",
         "atlas" => "atlas",

@@ -159,7 +159,7 @@ fn negation() -> String {
 
 fn sgml() -> String {
     let name = "[A-Za-z][A-Za-z0-9_:.-]*";
-    let value = format!(r#"(?:'[^'\r\n]*'|"[^"\r\n]*")"#);
+    let value = r#"(?:'[^'\r\n]*'|"[^"\r\n]*")"#;
     format!("<(?:[!?][A-Za-z-][^>\\r\\n]*|{name}(?: +{name}(?: *= *{value})?)* */?|/{name}) *>")
 }
 
@@ -341,7 +341,7 @@ fn abbreviations(rules: &mut Vec<Rule>) {
     let extensions = "bat|bmp|c|class|cgi|cpp|dll|doc|docx|exe|gif|gz|h|htm|html|jar|java|jpeg|jpg|mov|mp3|pdf|php|pl|png|ppt|ps|py|sql|tar|txt|wav|x|xml|zip";
     push(
         rules,
-        format!(r#"{letter}+(?:\.{letter}+)*\.(?i:{extensions})(?:{s}|[.?!,])"#),
+        format!(r"{letter}+(?:\.{letter}+)*\.(?i:{extensions})(?:{s}|[.?!,])"),
         Text,
         End::Before(1),
     );
