@@ -99,26 +99,33 @@ impl<const K: usize> ClusterTotals<K> {
         self.groups.len()
     }
 
-    /// Mean of each score over the items; 0 without items.
-    pub(crate) fn means(&self) -> [f64; K] {
-        means(self.groups.iter())
-    }
-
     /// The means with percentile intervals over resampled groups.
     pub(crate) fn estimates(&self, options: &BootstrapOptions) -> [Estimate; K] {
-        let values = self.means();
+        self.estimates_of(options, means_of)
+    }
+
+    /// Any function of the number of items and the sums, such as a ratio of sums, with percentile
+    /// intervals over resampled groups: every resample computes it anew from its own sums.
+    pub(crate) fn estimates_of<const M: usize>(
+        &self,
+        options: &BootstrapOptions,
+        statistic: impl Fn(f64, &[f64; K]) -> [f64; M],
+    ) -> [Estimate; M] {
+        let (items, sums) = total(self.groups.iter());
+        let values = statistic(items, &sums);
         let mut estimates = values.map(|value| Estimate { value, low: None, high: None });
         if self.groups.len() < 2 {
             return estimates;
         }
         let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
-        let mut draws: [Vec<f64>; K] =
+        let mut draws: [Vec<f64>; M] =
             std::array::from_fn(|_| Vec::with_capacity(options.resamples));
         for _ in 0..options.resamples {
-            let resample =
-                (0..self.groups.len()).map(|_| &self.groups[below(&mut rng, self.groups.len())]);
-            for (draws, mean) in draws.iter_mut().zip(means(resample)) {
-                draws.push(mean);
+            let (items, sums) = total(
+                (0..self.groups.len()).map(|_| &self.groups[below(&mut rng, self.groups.len())]),
+            );
+            for (draws, value) in draws.iter_mut().zip(statistic(items, &sums)) {
+                draws.push(value);
             }
         }
         let tail = (1.0 - options.level) / 2.0;
@@ -166,7 +173,8 @@ impl<const K: usize> ClusterTotals<K> {
     }
 }
 
-fn means<'a, const K: usize>(groups: impl Iterator<Item = &'a (f64, [f64; K])>) -> [f64; K] {
+/// Number of items and sums of some groups.
+fn total<'a, const K: usize>(groups: impl Iterator<Item = &'a (f64, [f64; K])>) -> (f64, [f64; K]) {
     let mut items = 0.0;
     let mut total = [0.0; K];
     for (count, sums) in groups {
@@ -175,7 +183,11 @@ fn means<'a, const K: usize>(groups: impl Iterator<Item = &'a (f64, [f64; K])>) 
             *total += sum;
         }
     }
-    total.map(|total| if items > 0.0 { total / items } else { 0.0 })
+    (items, total)
+}
+
+fn means_of<const K: usize>(items: f64, sums: &[f64; K]) -> [f64; K] {
+    sums.map(|sum| if items > 0.0 { sum / items } else { 0.0 })
 }
 
 /// An unbiased draw from `0..n` (Lemire 2019, "Fast random integer generation in an interval").
@@ -280,6 +292,16 @@ mod tests {
         };
         let ratio = width(&alike) / width(&alone);
         assert!((ratio - 10.0_f64.sqrt()).abs() < 0.35, "{ratio}");
+    }
+
+    #[test]
+    fn a_ratio_of_sums_is_resampled_as_a_ratio() {
+        // Two groups, (1, 2) and (3, 4): a resample is 1/2, 4/6 or 3/4, never the mean of ratios.
+        let totals = ClusterTotals::new([("a", [1.0, 2.0]), ("b", [3.0, 4.0])]);
+        let ratio = |_: f64, sums: &[f64; 2]| [sums[0] / sums[1]];
+        let [estimate] = totals.estimates_of(&BootstrapOptions::default(), ratio);
+        assert_eq!(estimate.value, 4.0 / 6.0);
+        assert_eq!((estimate.low, estimate.high), (Some(0.5), Some(0.75)));
     }
 
     #[test]

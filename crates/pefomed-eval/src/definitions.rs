@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::bootstrap::BootstrapOptions;
+use crate::lexical::MeteorKind;
 
 /// Exact match.
 pub const EXACT_MATCH: &str = "Share of items whose answer equals the reference after both are \
@@ -17,8 +18,40 @@ pub const TOKEN_F1: &str = "Mean over items of the harmonic mean of precision an
 
 /// Token recall.
 pub const TOKEN_RECALL: &str = "Mean over items of the share of the normalised reference\u{2019}s \
-    words that the normalised answer contains; LLaVA-Med reports it for open questions. A long \
-    answer is not punished, so it is not an accuracy.";
+    words that the normalised answer contains; over open questions it is what LLaVA-Med reports as \
+    its score of them. A long answer is not punished, so it is not an accuracy.";
+
+/// BLEU.
+pub const BLEU: &str = "Geometric mean of the shares of the candidates\u{2019} words (BLEU-1), and \
+    word groups of up to two, three and four (BLEU-2 to BLEU-4), that the references have, pooled \
+    over all texts, times a penalty when the candidates are shorter than the references (Papineni \
+    et al. 2002). Tokens of the Penn Treebank as in the COCO caption evaluation, whose numbers these \
+    are (pycocoevalcap 1.2).";
+
+/// ROUGE-L.
+pub const ROUGE_L: &str = "Mean over texts of the F-measure (recall weighing 1.2 squared) of the \
+    longest sequence of words that candidate and reference have in the same order (Lin 2004), as in \
+    the COCO caption evaluation.";
+
+/// CIDEr.
+pub const CIDER: &str = "Mean over texts of ten times the likeness of word groups of one to four \
+    words, weighed by how few of the references have them, with a penalty on a difference in length \
+    (CIDEr-D, Vedantam et al. 2015, as in the COCO caption evaluation). The weights come from the \
+    references scored here, so it compares only with values over the same items. Its interval \
+    resamples the items\u{2019} scores under these fixed weights. In tables times 100, like the other \
+    metrics; it goes to 1,000 there.";
+
+/// Full METEOR.
+pub const METEOR: &str = "METEOR 1.5 with its English defaults (Denkowski & Lavie 2014): words are \
+    matched by form, stem, synonym and paraphrase; the score weighs recall over precision, content \
+    words over function words, and takes off for another order. All texts together, as in the COCO \
+    caption evaluation.";
+
+/// METEOR without its data.
+pub const METEOR_EXACT_AND_STEM: &str = "The formula of METEOR 1.5 with its English defaults \
+    (Denkowski & Lavie 2014), but words are matched by form and stem only: METEOR\u{2019}s synonyms \
+    and paraphrases were not given (--meteor-data). It is another metric than METEOR, and no \
+    substitute for it in a comparison with published values.";
 
 /// Open and closed.
 pub const ANSWER_TYPE: &str = "A question is open or closed as its answer_type label says; \
@@ -37,11 +70,20 @@ pub const BASELINE: &str = "Exact match of giving every question the most freque
 /// Image dependence.
 pub const IMAGE_DEPENDENCE: &str = "Exact match under the true image less that under a control, \
     over the same questions. Blank: a uniform image. Shuffled: the image of another group of the \
-    same split. A model that does not look at the image loses nothing.";
+    same split. A model that does not look at the image loses nothing. For captions and reports the \
+    same is done with the lexical metrics.";
 
 /// Leakage.
 pub const LEAKAGE: &str = "Images of the scored split that the training split has too. Scores on \
     them say how well a seen image is remembered as much as how well a new one is read.";
+
+/// What the METEOR of a table is.
+pub fn meteor(kind: MeteorKind) -> &'static str {
+    match kind {
+        MeteorKind::Full => METEOR,
+        MeteorKind::ExactAndStem => METEOR_EXACT_AND_STEM,
+    }
+}
 
 /// How intervals are made, with the numbers that were used.
 pub fn interval(options: &BootstrapOptions) -> String {
@@ -55,20 +97,28 @@ pub fn interval(options: &BootstrapOptions) -> String {
     )
 }
 
-/// All definitions by the name that metrics files use.
-pub(crate) fn all(options: &BootstrapOptions) -> BTreeMap<String, String> {
-    [
+/// All definitions by the name that metrics files use; those of captions and reports where there are
+/// any, which is when it is known which METEOR they have.
+pub(crate) fn all(
+    options: &BootstrapOptions,
+    meteor_kind: Option<MeteorKind>,
+) -> BTreeMap<String, String> {
+    let mut all = vec![
         ("exact_match", EXACT_MATCH.to_owned()),
         ("token_f1", TOKEN_F1.to_owned()),
         ("token_recall", TOKEN_RECALL.to_owned()),
+        ("bleu", BLEU.to_owned()),
         ("answer_type", ANSWER_TYPE.to_owned()),
         ("labels", LABELS.to_owned()),
         ("baseline", BASELINE.to_owned()),
         ("image_dependence", IMAGE_DEPENDENCE.to_owned()),
         ("leakage", LEAKAGE.to_owned()),
         ("interval", interval(options)),
-    ]
-    .into_iter()
-    .map(|(name, text)| (name.to_owned(), text))
-    .collect()
+    ];
+    if let Some(kind) = meteor_kind {
+        all.push(("meteor", meteor(kind).to_owned()));
+        all.push(("rouge_l", ROUGE_L.to_owned()));
+        all.push(("cider", CIDER.to_owned()));
+    }
+    all.into_iter().map(|(name, text)| (name.to_owned(), text)).collect()
 }

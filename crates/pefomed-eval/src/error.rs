@@ -110,6 +110,18 @@ pub enum EvalError {
         /// Systems that were graded.
         known: String,
     },
+    /// METEOR's data is not there, or not what it should be.
+    #[error(
+        "cannot use `{}` as METEOR's data: {problem}; name the folder or archive of METEOR 1.5, such \
+         as `pycocoevalcap/meteor` of `pip install pycocoevalcap==1.2`, or leave it out",
+        path.display()
+    )]
+    MeteorData {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A run folder is not a folder.
     #[error("`{}` is not a folder: name the run folder that `pefomed train --out` made", path.display())]
     NotARunFolder {

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pefomed_data::{Prediction, Task};
 
-use crate::bootstrap::{BootstrapOptions, ClusterTotals};
-use crate::metrics::{LabelScores, Scores};
+use crate::bootstrap::{BootstrapOptions, ClusterTotals, Estimate};
+use crate::lexical::{BleuStatistics, ItemScores, METRICS, MeteorKind, SUMS, of_sums};
+use crate::metrics::{LabelScores, LexicalScores, Scores};
 use crate::vqa;
 
 /// Label column with the open/closed annotation.
@@ -54,6 +55,22 @@ pub(crate) struct Item<'a> {
     pub(crate) typed_by_label: bool,
     /// Exact match, token F1, token recall.
     pub(crate) scores: [f64; 3],
+    /// What the lexical metrics follow from; set once all items of a condition are known.
+    pub(crate) lexical: ItemScores,
+}
+
+/// Which lexical metrics some items have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lexical {
+    /// Questions: BLEU-1.
+    Words,
+    /// Captions and reports: all.
+    All {
+        /// Which METEOR.
+        meteor: MeteorKind,
+        /// Whether document frequencies mean something.
+        cider: bool,
+    },
 }
 
 impl<'a> Item<'a> {
@@ -72,7 +89,8 @@ impl<'a> Item<'a> {
         let exact = vqa::exact_match(&prediction.prediction, &prediction.reference);
         let shared = vqa::overlap(&prediction.prediction, &prediction.reference);
         let scores = [f64::from(u8::from(exact)), shared.f1, shared.recall];
-        Ok(Self { prediction, answer_type, typed_by_label, scores })
+        let lexical = ItemScores::default();
+        Ok(Self { prediction, answer_type, typed_by_label, scores, lexical })
     }
 
     pub(crate) fn group(&self) -> &'a str {
@@ -83,11 +101,74 @@ impl<'a> Item<'a> {
 /// Scores of some items.
 pub(crate) fn scores<'a>(
     items: impl IntoIterator<Item = &'a Item<'a>>,
+    lexical: Lexical,
     options: &BootstrapOptions,
 ) -> Scores {
-    let totals = ClusterTotals::new(items.into_iter().map(|item| (item.group(), item.scores)));
+    let items: Vec<&Item<'_>> = items.into_iter().collect();
+    let totals = ClusterTotals::new(items.iter().map(|item| (item.group(), item.scores)));
     let [exact_match, token_f1, token_recall] = totals.estimates(options);
-    Scores { n: totals.items(), groups: totals.groups(), exact_match, token_f1, token_recall }
+    let (bleu_1, lexical) = match lexical {
+        Lexical::Words => (Some(bleu_1(&items, options)), None),
+        Lexical::All { meteor, cider } => {
+            let sums = items.iter().map(|item| (item.group(), item.lexical.sums()));
+            let all = ClusterTotals::new(sums).estimates_of(options, of_sums);
+            (None, Some(named(&all, meteor, cider)))
+        }
+    };
+    Scores {
+        n: totals.items(),
+        groups: totals.groups(),
+        exact_match,
+        token_f1,
+        token_recall,
+        bleu_1,
+        lexical,
+    }
+}
+
+/// BLEU-1 alone, from a fourth of the sums.
+fn bleu_1(items: &[&Item<'_>], options: &BootstrapOptions) -> Estimate {
+    let totals = ClusterTotals::new(items.iter().map(|item| {
+        let BleuStatistics { candidate, reference, said, right } = item.lexical.bleu;
+        (item.group(), [candidate, reference, said[0], right[0]])
+    }));
+    let [score] = totals.estimates_of(options, |_, [candidate, reference, said, right]| {
+        let all = BleuStatistics {
+            candidate: *candidate,
+            reference: *reference,
+            said: [*said; 4],
+            right: [*right; 4],
+        };
+        [all.scores()[0]]
+    });
+    score
+}
+
+/// Lexical scores of the first text of each pair less those of the second.
+pub(crate) fn lexical_differences(
+    pairs: &[(&Item<'_>, &Item<'_>)],
+    meteor: MeteorKind,
+    cider: bool,
+    options: &BootstrapOptions,
+) -> LexicalScores {
+    let totals = ClusterTotals::new(pairs.iter().map(|(item, other)| {
+        let mut both = [0.0; 2 * SUMS];
+        both[..SUMS].copy_from_slice(&item.lexical.sums());
+        both[SUMS..].copy_from_slice(&other.lexical.sums());
+        (item.group(), both)
+    }));
+    let differences = totals.estimates_of(options, |n, both: &[f64; 2 * SUMS]| {
+        let part = |from: usize| of_sums(n, &std::array::from_fn(|k| both[from + k]));
+        let (ours, other) = (part(0), part(SUMS));
+        std::array::from_fn::<f64, METRICS, _>(|metric| ours[metric] - other[metric])
+    });
+    named(&differences, meteor, cider)
+}
+
+fn named(all: &[Estimate; METRICS], meteor_kind: MeteorKind, has_cider: bool) -> LexicalScores {
+    let [bleu_1, bleu_2, bleu_3, bleu_4, rouge_l, meteor, cider] = *all;
+    let cider = has_cider.then_some(cider);
+    LexicalScores { bleu_1, bleu_2, bleu_3, bleu_4, rouge_l, meteor, meteor_kind, cider }
 }
 
 /// The parts of a label value, trimmed; only question types are several.
@@ -104,6 +185,7 @@ pub(crate) fn parts<'a>(column: &str, value: &'a str) -> Vec<&'a str> {
 /// without a label have a row of their own, and labels beyond `max_labels` share one.
 pub(crate) fn by_label(
     items: &[Item<'_>],
+    lexical: Lexical,
     max_labels: usize,
     options: &BootstrapOptions,
 ) -> BTreeMap<String, Vec<LabelScores>> {
@@ -125,7 +207,7 @@ pub(crate) fn by_label(
                 .into_iter()
                 .map(|(label, members)| LabelScores {
                     label,
-                    scores: scores(members.iter().map(|index| &items[*index]), options),
+                    scores: scores(members.iter().map(|index| &items[*index]), lexical, options),
                 })
                 .collect();
             Some((column.to_owned(), rows))

@@ -41,6 +41,7 @@ pub mod definitions;
 mod error;
 pub mod grade;
 mod item;
+pub mod lexical;
 pub mod metrics;
 mod number;
 #[cfg(feature = "rating")]
@@ -58,4 +59,4 @@ pub use error::{EvalError, ItemMismatch};
 pub use grade::{Grade, GraderKind, Scale};
 pub use metrics::{Leakage, Metrics};
 pub use report::{write_agreement_report, write_report};
-pub use score::{ScoreOptions, score};
+pub use score::{ScoreOptions, Scoring, score};

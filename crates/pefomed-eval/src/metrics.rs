@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
 use crate::bootstrap::{BootstrapOptions, Estimate};
+use crate::lexical::MeteorKind;
 
 /// The contents of `metrics-<split>.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -173,8 +174,52 @@ pub struct Scores {
     pub exact_match: Estimate,
     /// Mean token F1.
     pub token_f1: Estimate,
-    /// Mean token recall.
+    /// Mean token recall; of open questions what LLaVA-Med reports as its score.
     pub token_recall: Estimate,
+    /// BLEU-1 of all answers together; only for questions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bleu_1: Option<Estimate>,
+    /// The lexical metrics of captions and reports; absent for questions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lexical: Option<LexicalScores>,
+}
+
+/// Lexical metrics of some texts, or differences of them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LexicalScores {
+    /// BLEU of single words, between 0 and 1, of all texts together.
+    pub bleu_1: Estimate,
+    /// BLEU of up to two words.
+    pub bleu_2: Estimate,
+    /// BLEU of up to three words.
+    pub bleu_3: Estimate,
+    /// BLEU of up to four words: what is called BLEU without a number.
+    pub bleu_4: Estimate,
+    /// Mean ROUGE-L, between 0 and 1.
+    pub rouge_l: Estimate,
+    /// METEOR, between 0 and 1, of all texts together.
+    pub meteor: Estimate,
+    /// Which METEOR that is.
+    pub meteor_kind: MeteorKind,
+    /// Mean CIDEr, from 0 to 10; absent when there are not two texts to tell rare words from usual
+    /// ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cider: Option<Estimate>,
+}
+
+impl LexicalScores {
+    /// Every metric with its name, in the order of tables; none where it is not defined.
+    pub fn named(&self) -> [(&'static str, Option<Estimate>); 7] {
+        [
+            ("BLEU-1", Some(self.bleu_1)),
+            ("BLEU-2", Some(self.bleu_2)),
+            ("BLEU-3", Some(self.bleu_3)),
+            ("BLEU-4", Some(self.bleu_4)),
+            ("ROUGE-L", Some(self.rouge_l)),
+            (self.meteor_kind.name(), Some(self.meteor)),
+            ("CIDEr", self.cider),
+        ]
+    }
 }
 
 /// Scores of the items with one label.
@@ -235,7 +280,8 @@ pub struct BaselineMetrics {
     pub margin: Estimate,
 }
 
-/// Exact match under the true image less that under a control, paired over items.
+/// Exact match under the true image less that under a control, paired over items; for captions and
+/// reports also the lexical metrics.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ImageDependence {
     /// The control.
@@ -254,4 +300,7 @@ pub struct ImageDependence {
     /// Over closed questions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<Estimate>,
+    /// Differences of the lexical metrics; absent for questions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lexical: Option<LexicalScores>,
 }

@@ -1,6 +1,7 @@
-//! From prediction lines to [`Metrics`].
+//! From prediction lines to [`Metrics`], and to grades of single items.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use pefomed_data::{ImageCondition, Prediction, Task};
 
@@ -8,7 +9,9 @@ use crate::EvalError;
 use crate::baseline::{TrainAnswer, baselines};
 use crate::bootstrap::{BootstrapOptions, ClusterTotals, Estimate};
 use crate::definitions;
-use crate::item::{AnswerType, Item, by_label, scores};
+use crate::grade::{Grade, GraderKind, Scale};
+use crate::item::{AnswerType, Item, Lexical, by_label, lexical_differences, scores};
+use crate::lexical::{MeteorKind, Reader, measure};
 use crate::metrics::{
     AnswerTypeRule, ConditionMetrics, ImageDependence, Leakage, Metrics, TaskMetrics, Unscored,
 };
@@ -28,6 +31,9 @@ pub struct ScoreOptions {
     pub bootstrap: BootstrapOptions,
     /// Labels of a column that get a row each; the rarer ones share one.
     pub max_labels: usize,
+    /// METEOR's archive or the folder that holds it; without it METEOR matches exact words and stems
+    /// only and is named so.
+    pub meteor_data: Option<PathBuf>,
 }
 
 impl Default for ScoreOptions {
@@ -39,6 +45,7 @@ impl Default for ScoreOptions {
             train: Vec::new(),
             bootstrap: BootstrapOptions::default(),
             max_labels: 40,
+            meteor_data: None,
         }
     }
 }
@@ -49,101 +56,204 @@ impl Default for ScoreOptions {
 /// `group`. No line is dropped: each is counted once or listed in [`Metrics::unscored`].
 ///
 /// # Errors
-/// [`EvalError::NoPredictions`] without lines, [`EvalError::DuplicateId`] when an id occurs twice
-/// under one condition, [`EvalError::Option`] for bootstrap options that make no sense.
+/// As [`Scoring::new`].
 pub fn score(predictions: &[Prediction], options: &ScoreOptions) -> Result<Metrics, EvalError> {
-    options.bootstrap.check()?;
-    if predictions.is_empty() {
-        return Err(EvalError::NoPredictions);
-    }
-    let mut seen = BTreeSet::new();
-    let mut unscored = Vec::new();
-    let mut scored: BTreeMap<Task, BTreeMap<ImageCondition, Vec<Item<'_>>>> = BTreeMap::new();
-    for prediction in predictions {
-        if !seen.insert((prediction.condition, prediction.id.as_str())) {
-            return Err(EvalError::DuplicateId {
-                id: prediction.id.clone(),
-                condition: prediction.condition,
-            });
-        }
-        match Item::new(prediction) {
-            Ok(item) => scored
-                .entry(prediction.task)
-                .or_default()
-                .entry(prediction.condition)
-                .or_default()
-                .push(item),
-            Err(reason) => unscored.push(Unscored {
-                id: prediction.id.clone(),
-                condition: prediction.condition,
-                reason: reason.to_owned(),
-            }),
-        }
-    }
-    let images: BTreeSet<&str> =
-        predictions.iter().filter_map(|prediction| prediction.image.as_deref()).collect();
-    Ok(Metrics {
-        format: Metrics::FORMAT,
-        split: options.split.clone(),
-        split_digest: options.split_digest.clone(),
-        rows: predictions.len(),
-        images: images.len(),
-        leakage: options.leakage,
-        bootstrap: options.bootstrap,
-        tasks: scored
-            .into_iter()
-            .map(|(task, conditions)| task_metrics(task, &conditions, options))
-            .collect(),
-        unscored,
-        definitions: definitions::all(&options.bootstrap),
-    })
+    Ok(Scoring::new(predictions, options)?.metrics())
 }
 
-fn task_metrics(
-    task: Task,
-    conditions: &BTreeMap<ImageCondition, Vec<Item<'_>>>,
-    options: &ScoreOptions,
-) -> TaskMetrics {
-    let true_items = conditions.get(&ImageCondition::True).map_or(&[][..], Vec::as_slice);
-    let is_vqa = task == Task::Vqa;
-    // The rule is reported for the items the headline number is about; the controls ask the same.
-    let ruled = if true_items.is_empty() {
-        conditions.values().next().map_or(&[][..], Vec::as_slice)
-    } else {
-        true_items
-    };
-    let by_rule = ruled.iter().filter(|item| item.typed_by_label).count();
-    TaskMetrics {
-        task,
-        answer_type_rule: is_vqa
-            .then(|| AnswerTypeRule { by_label: by_rule, by_answer: ruled.len() - by_rule }),
-        conditions: conditions
-            .iter()
-            .map(|(condition, items)| condition_metrics(*condition, items, options))
-            .collect(),
-        baselines: if is_vqa {
-            baselines(true_items, &options.train, &options.bootstrap)
+/// Predictions of one split, each scored on its own.
+#[derive(Clone, Debug)]
+pub struct Scoring<'a> {
+    predictions: &'a [Prediction],
+    options: &'a ScoreOptions,
+    items: BTreeMap<Task, BTreeMap<ImageCondition, Vec<Item<'a>>>>,
+    unscored: Vec<Unscored>,
+}
+
+impl<'a> Scoring<'a> {
+    /// Scores every line.
+    ///
+    /// # Errors
+    /// [`EvalError::NoPredictions`] without lines, [`EvalError::DuplicateId`] when an id occurs twice
+    /// under one condition, [`EvalError::Option`] for bootstrap options that make no sense,
+    /// [`EvalError::MeteorData`] when METEOR's data is named and cannot be read.
+    pub fn new(
+        predictions: &'a [Prediction],
+        options: &'a ScoreOptions,
+    ) -> Result<Self, EvalError> {
+        options.bootstrap.check()?;
+        if predictions.is_empty() {
+            return Err(EvalError::NoPredictions);
+        }
+        let mut seen = BTreeSet::new();
+        let mut scoring =
+            Self { predictions, options, items: BTreeMap::new(), unscored: Vec::new() };
+        for prediction in predictions {
+            if !seen.insert((prediction.condition, prediction.id.as_str())) {
+                return Err(EvalError::DuplicateId {
+                    id: prediction.id.clone(),
+                    condition: prediction.condition,
+                });
+            }
+            match Item::new(prediction) {
+                Ok(item) => scoring
+                    .items
+                    .entry(prediction.task)
+                    .or_default()
+                    .entry(prediction.condition)
+                    .or_default()
+                    .push(item),
+                Err(reason) => scoring.unscored.push(Unscored {
+                    id: prediction.id.clone(),
+                    condition: prediction.condition,
+                    reason: reason.to_owned(),
+                }),
+            }
+        }
+        for (task, conditions) in &mut scoring.items {
+            for items in conditions.values_mut() {
+                // Of questions only BLEU is shown, which needs no data.
+                let data = options.meteor_data.as_deref().filter(|_| *task != Task::Vqa);
+                let mut reader = Reader::new();
+                let pairs: Vec<_> = items
+                    .iter()
+                    .map(|item| {
+                        reader.pair(&item.prediction.prediction, &item.prediction.reference)
+                    })
+                    .collect();
+                for (item, measured) in items.iter_mut().zip(measure(&reader, &pairs, data)?) {
+                    item.lexical = measured;
+                }
+            }
+        }
+        Ok(scoring)
+    }
+
+    fn meteor_kind(&self) -> MeteorKind {
+        match self.options.meteor_data {
+            Some(_) => MeteorKind::Full,
+            None => MeteorKind::ExactAndStem,
+        }
+    }
+
+    /// Scores of all lines together, with intervals, controls and definitions.
+    pub fn metrics(&self) -> Metrics {
+        let images: BTreeSet<&str> =
+            self.predictions.iter().filter_map(|prediction| prediction.image.as_deref()).collect();
+        let options = self.options;
+        let has_texts = self.items.keys().any(|task| *task != Task::Vqa);
+        let meteor = has_texts.then(|| self.meteor_kind());
+        Metrics {
+            format: Metrics::FORMAT,
+            split: options.split.clone(),
+            split_digest: options.split_digest.clone(),
+            rows: self.predictions.len(),
+            images: images.len(),
+            leakage: options.leakage,
+            bootstrap: options.bootstrap,
+            tasks: self.items.keys().filter_map(|task| self.task_metrics(*task)).collect(),
+            unscored: self.unscored.clone(),
+            definitions: definitions::all(&options.bootstrap, meteor),
+        }
+    }
+
+    /// What each metric says of each single item: one grade for each. Items under a control count as
+    /// another system, `NAME (blank image)`.
+    pub fn grades(&self, system: &str) -> Vec<Grade> {
+        let mut grades = Vec::new();
+        for (task, conditions) in &self.items {
+            for (condition, items) in conditions {
+                let system = match condition {
+                    ImageCondition::True => system.to_owned(),
+                    other => format!("{system} ({} image)", other.name()),
+                };
+                for item in items {
+                    let [exact, f1, recall] = item.scores;
+                    let mut named = vec![
+                        ("exact match", Scale::Correct, exact),
+                        ("token F1", Scale::Score, f1),
+                        ("token recall", Scale::Score, recall),
+                    ];
+                    let lexical = item.lexical.scores();
+                    named.push(("BLEU-1", Scale::Score, lexical[0]));
+                    if *task != Task::Vqa {
+                        let names =
+                            ["BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", self.meteor_kind().name()];
+                        for (name, value) in names.into_iter().zip(&lexical[1..]) {
+                            named.push((name, Scale::Score, *value));
+                        }
+                        if items.len() > 1 {
+                            named.push(("CIDEr", Scale::Score, lexical[6]));
+                        }
+                    }
+                    grades.extend(named.into_iter().map(|(grader, scale, value)| Grade {
+                        system: system.clone(),
+                        id: item.prediction.id.clone(),
+                        group: item.prediction.group.clone(),
+                        grader: grader.to_owned(),
+                        kind: GraderKind::Metric,
+                        scale,
+                        repeat: 0,
+                        value: Some(value),
+                    }));
+                }
+            }
+        }
+        grades
+    }
+
+    fn task_metrics(&self, task: Task) -> Option<TaskMetrics> {
+        let conditions = self.items.get(&task)?;
+        let options = self.options;
+        let true_items = conditions.get(&ImageCondition::True).map_or(&[][..], Vec::as_slice);
+        let is_vqa = task == Task::Vqa;
+        // The rule is reported for the items the headline number is about; the controls ask the same.
+        let ruled = if true_items.is_empty() {
+            conditions.values().next().map_or(&[][..], Vec::as_slice)
         } else {
-            Vec::new()
-        },
-        image_dependence: [ImageCondition::Blank, ImageCondition::Shuffled]
-            .into_iter()
-            .filter_map(|control| {
-                image_dependence(control, true_items, conditions.get(&control)?, options)
-            })
-            .collect(),
+            true_items
+        };
+        let by_rule = ruled.iter().filter(|item| item.typed_by_label).count();
+        let metrics = |(condition, items): (&ImageCondition, &Vec<Item<'_>>)| {
+            let lexical = if is_vqa {
+                Lexical::Words
+            } else {
+                Lexical::All { meteor: self.meteor_kind(), cider: items.len() > 1 }
+            };
+            condition_metrics(*condition, items, lexical, options)
+        };
+        Some(TaskMetrics {
+            task,
+            answer_type_rule: is_vqa
+                .then(|| AnswerTypeRule { by_label: by_rule, by_answer: ruled.len() - by_rule }),
+            conditions: conditions.iter().map(metrics).collect(),
+            baselines: if is_vqa {
+                baselines(true_items, &options.train, &options.bootstrap)
+            } else {
+                Vec::new()
+            },
+            image_dependence: [ImageCondition::Blank, ImageCondition::Shuffled]
+                .into_iter()
+                .filter_map(|control| {
+                    let items = conditions.get(&control)?;
+                    let lexical = (!is_vqa).then(|| self.meteor_kind());
+                    image_dependence(control, true_items, items, lexical, &options.bootstrap)
+                })
+                .collect(),
+        })
     }
 }
 
 fn condition_metrics(
     condition: ImageCondition,
     items: &[Item<'_>],
+    lexical: Lexical,
     options: &ScoreOptions,
 ) -> ConditionMetrics {
     let of_type = |kind| {
         let some: Vec<&Item<'_>> =
             items.iter().filter(|item| item.answer_type == Some(kind)).collect();
-        (!some.is_empty()).then(|| scores(some, &options.bootstrap))
+        (!some.is_empty()).then(|| scores(some, lexical, &options.bootstrap))
     };
     let count =
         |keep: fn(&Prediction) -> bool| items.iter().filter(|item| keep(item.prediction)).count();
@@ -151,10 +261,10 @@ fn condition_metrics(
         condition,
         cut: count(|prediction| prediction.finish == pefomed_data::Finish::Length),
         empty: count(|prediction| prediction.prediction.trim().is_empty()),
-        overall: scores(items, &options.bootstrap),
+        overall: scores(items, lexical, &options.bootstrap),
         open: of_type(AnswerType::Open),
         closed: of_type(AnswerType::Closed),
-        by_label: by_label(items, options.max_labels, &options.bootstrap),
+        by_label: by_label(items, lexical, options.max_labels, &options.bootstrap),
     }
 }
 
@@ -163,30 +273,30 @@ fn image_dependence(
     control: ImageCondition,
     true_items: &[Item<'_>],
     control_items: &[Item<'_>],
-    options: &ScoreOptions,
+    meteor: Option<MeteorKind>,
+    options: &BootstrapOptions,
 ) -> Option<ImageDependence> {
     let controls: BTreeMap<&str, &Item<'_>> =
         control_items.iter().map(|item| (item.prediction.id.as_str(), item)).collect();
-    let pairs: Vec<(&Item<'_>, f64)> = true_items
+    let pairs: Vec<(&Item<'_>, &Item<'_>)> = true_items
         .iter()
-        .filter_map(|item| {
-            let other = controls.get(item.prediction.id.as_str())?;
-            Some((item, item.scores[0] - other.scores[0]))
-        })
+        .filter_map(|item| Some((item, *controls.get(item.prediction.id.as_str())?)))
         .collect();
     let totals = |kind: Option<AnswerType>| {
         ClusterTotals::new(
             pairs
                 .iter()
                 .filter(|(item, _)| kind.is_none() || item.answer_type == kind)
-                .map(|(item, drop)| (item.group(), [*drop])),
+                .map(|(item, other)| (item.group(), [item.scores[0] - other.scores[0]])),
         )
     };
     let estimate = |kind: Option<AnswerType>| -> Option<Estimate> {
         let totals = totals(kind);
-        (totals.items() > 0).then(|| totals.estimates(&options.bootstrap)[0])
+        (totals.items() > 0).then(|| totals.estimates(options)[0])
     };
     let all = totals(None);
+    // Two files with one item each have no document frequencies to speak of.
+    let has_cider = true_items.len() > 1 && control_items.len() > 1;
     Some(ImageDependence {
         control,
         n: all.items(),
@@ -195,5 +305,6 @@ fn image_dependence(
         overall: estimate(None)?,
         open: estimate(Some(AnswerType::Open)),
         closed: estimate(Some(AnswerType::Closed)),
+        lexical: meteor.map(|meteor| lexical_differences(&pairs, meteor, has_cider, options)),
     })
 }

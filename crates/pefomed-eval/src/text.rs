@@ -3,10 +3,10 @@
 use pefomed_data::readable::thousands;
 use std::fmt::Write as _;
 
-use pefomed_data::ImageCondition;
+use pefomed_data::{ImageCondition, Task};
 
 use crate::compare::{Comparison, Difference};
-use crate::metrics::{Metrics, Scores, TaskMetrics};
+use crate::metrics::{LexicalScores, Metrics, Scores, TaskMetrics};
 use crate::{definitions, number};
 
 /// Rows of text cells; the first column is flush left, the others flush right.
@@ -89,8 +89,74 @@ impl Metrics {
 }
 
 impl TaskMetrics {
+    /// Metrics of captions or reports as rows: name, then a cell for each condition and for each
+    /// control's difference; none where a metric is not known.
+    pub fn text_rows(&self) -> Vec<(&'static str, Vec<Option<String>>)> {
+        let mut rows: Vec<(&'static str, Vec<Option<String>>)> = Vec::new();
+        let mut put = |column: usize, name: &'static str, cell: Option<String>| {
+            let at = rows.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
+                let width = self.conditions.len() + self.image_dependence.len();
+                rows.push((name, vec![None; width]));
+                rows.len() - 1
+            });
+            rows[at].1[column] = cell;
+        };
+        for (column, condition) in self.conditions.iter().enumerate() {
+            let scores = &condition.overall;
+            for (name, estimate) in scores.lexical.iter().flat_map(LexicalScores::named) {
+                put(column, name, estimate.as_ref().map(number::with_interval));
+            }
+            put(column, "token F1", Some(number::with_interval(&scores.token_f1)));
+            put(column, "token recall", Some(number::with_interval(&scores.token_recall)));
+        }
+        for (column, drop) in self.image_dependence.iter().enumerate() {
+            for (name, estimate) in drop.lexical.iter().flat_map(LexicalScores::named) {
+                let cell = estimate.as_ref().map(number::difference);
+                put(self.conditions.len() + column, name, cell);
+            }
+        }
+        rows
+    }
+
+    fn write_texts(&self, out: &mut String) {
+        let mut names = vec![String::new()];
+        names.extend(self.conditions.iter().map(|condition| {
+            format!("{} image, n = {}", condition.condition.name(), condition.overall.n)
+        }));
+        let drops = self.image_dependence.iter();
+        names.extend(drops.map(|drop| format!("true less {}", drop.control.name())));
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut table = Table::new(&names);
+        for (name, cells) in self.text_rows() {
+            let mut row = vec![name.to_owned()];
+            row.extend(cells.into_iter().map(|cell| cell.unwrap_or_else(|| "–".to_owned())));
+            table.row(row);
+        }
+        table.write(out);
+    }
+
+    fn write_incomplete(&self, out: &mut String) {
+        for condition in &self.conditions {
+            if condition.cut + condition.empty > 0 {
+                let _ = writeln!(
+                    out,
+                    "  {} image: {} answers cut at the token limit, {} empty",
+                    condition.condition.name(),
+                    condition.cut,
+                    condition.empty
+                );
+            }
+        }
+    }
+
     fn write_text(&self, out: &mut String) {
-        let mut table = Table::new(&["image", "", "n", "exact match", "token F1", "token recall"]);
+        if self.task != Task::Vqa {
+            self.write_texts(out);
+            self.write_incomplete(out);
+            return;
+        }
+        let mut table =
+            Table::new(&["image", "", "n", "exact match", "token F1", "token recall", "BLEU-1"]);
         for condition in &self.conditions {
             let parts = [
                 (Some(&condition.overall), "all"),
@@ -106,17 +172,7 @@ impl TaskMetrics {
             }
         }
         table.write(out);
-        for condition in &self.conditions {
-            if condition.cut + condition.empty > 0 {
-                let _ = writeln!(
-                    out,
-                    "  {} image: {} answers cut at the token limit, {} empty",
-                    condition.condition.name(),
-                    condition.cut,
-                    condition.empty
-                );
-            }
-        }
+        self.write_incomplete(out);
         if let Some(rule) = self.answer_type_rule {
             let _ = writeln!(
                 out,
@@ -153,7 +209,8 @@ impl TaskMetrics {
         for (column, rows) in shown.into_iter().flat_map(|condition| &condition.by_label) {
             out.push('\n');
             let column = clean(column);
-            let mut table = Table::new(&[&column, "n", "exact match", "token F1", "token recall"]);
+            let head = [&column, "n", "exact match", "token F1", "token recall", "BLEU-1"];
+            let mut table = Table::new(&head);
             for row in rows {
                 let mut cells = vec![clean(&row.label)];
                 cells.extend(score_cells(&row.scores));
@@ -170,6 +227,7 @@ fn score_cells(scores: &Scores) -> Vec<String> {
         number::with_interval(&scores.exact_match),
         number::with_interval(&scores.token_f1),
         number::with_interval(&scores.token_recall),
+        scores.bleu_1.as_ref().map_or_else(String::new, number::with_interval),
     ]
 }
 

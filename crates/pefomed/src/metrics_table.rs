@@ -63,30 +63,46 @@ pub(crate) fn text(metrics: &Metrics) -> String {
 }
 
 fn task_text(task: &TaskMetrics) -> String {
-    let is_vqa = task.task == Task::Vqa;
-    let head = if is_vqa {
-        row([task.task.tag(), "n", "exact match", "open", "closed", "token F1"])
-    } else {
-        row([task.task.tag(), "n", "token F1", "token recall", "exact match"])
-    };
-    let mut rows = vec![head];
+    let rows = if task.task == Task::Vqa { question_rows(task) } else { text_rows(task) };
+    let mut out = table(&rows);
+    if let Some(rule) = task.answer_type_rule {
+        let _ = writeln!(
+            out,
+            "open or closed: {} by the label in the data, {} by whether the answer is yes or no",
+            thousands(rule.by_label),
+            thousands(rule.by_answer)
+        );
+    }
+    for condition in task.conditions.iter().filter(|condition| condition.cut > 0) {
+        let name = condition.condition.name();
+        let _ = writeln!(out, "{} answers to the {name} image were cut", condition.cut);
+    }
+    out
+}
+
+fn question_rows(task: &TaskMetrics) -> Vec<Vec<String>> {
+    let tag = task.task.tag();
+    let mut rows =
+        vec![row([tag, "n", "exact match", "open", "closed", "token F1", "recall", "BLEU-1"])];
     let exact = |scores: &Option<Scores>| {
         scores.as_ref().map_or_else(|| "–".to_owned(), |scores| percent(&scores.exact_match))
     };
-    for condition in &task.conditions {
-        let name = format!("{} image", condition.condition.name());
-        let scores = &condition.overall;
-        let n = thousands(scores.n);
-        let (f1, exactly) = (percent(&scores.token_f1), percent(&scores.exact_match));
-        rows.push(if is_vqa {
-            vec![name, n, exactly, exact(&condition.open), exact(&condition.closed), f1]
-        } else {
-            vec![name, n, f1, percent(&scores.token_recall), exactly]
-        });
-    }
     let part = |estimate: &Option<Estimate>, write: fn(&Estimate) -> String| {
         estimate.as_ref().map_or_else(|| "–".to_owned(), write)
     };
+    for condition in &task.conditions {
+        let scores = &condition.overall;
+        rows.push(vec![
+            format!("{} image", condition.condition.name()),
+            thousands(scores.n),
+            percent(&scores.exact_match),
+            exact(&condition.open),
+            exact(&condition.closed),
+            percent(&scores.token_f1),
+            percent(&scores.token_recall),
+            part(&scores.bleu_1, percent),
+        ]);
+    }
     for baseline in &task.baselines {
         rows.push(vec![
             format!("majority, {}", baseline.rule.name()),
@@ -105,18 +121,22 @@ fn task_text(task: &TaskMetrics) -> String {
             part(&drop.closed, points),
         ]);
     }
-    let mut out = table(&rows);
-    if let Some(rule) = task.answer_type_rule {
-        let _ = writeln!(
-            out,
-            "open or closed: {} by the label in the data, {} by whether the answer is yes or no",
-            thousands(rule.by_label),
-            thousands(rule.by_answer)
-        );
+    rows
+}
+
+/// A row for each metric, a column for each condition and each control's difference.
+fn text_rows(task: &TaskMetrics) -> Vec<Vec<String>> {
+    let mut head = vec![task.task.tag().to_owned()];
+    head.extend(task.conditions.iter().map(|condition| {
+        format!("{} image, n = {}", condition.condition.name(), thousands(condition.overall.n))
+    }));
+    let drops = task.image_dependence.iter();
+    head.extend(drops.map(|drop| format!("true less {}", drop.control.name())));
+    let mut rows = vec![head];
+    for (name, cells) in task.text_rows() {
+        let mut row = vec![name.to_owned()];
+        row.extend(cells.into_iter().map(|cell| cell.unwrap_or_else(|| "–".to_owned())));
+        rows.push(row);
     }
-    for condition in task.conditions.iter().filter(|condition| condition.cut > 0) {
-        let name = condition.condition.name();
-        let _ = writeln!(out, "{} answers to the {name} image were cut", condition.cut);
-    }
-    out
+    rows
 }

@@ -55,6 +55,14 @@ pub(crate) fn score_run(
     options: &ScoreOptions,
     split: Split,
 ) -> anyhow::Result<(Metrics, PathBuf)> {
+    let metrics = score(&predictions(run, split)?, options)?;
+    let path = run.metrics(split);
+    metrics.write(&path)?;
+    Ok((metrics, path))
+}
+
+/// The predictions of a run folder, all conditions that are there.
+pub(crate) fn predictions(run: &RunFolder, split: Split) -> anyhow::Result<Vec<Prediction>> {
     let mut predictions: Vec<Prediction> = Vec::new();
     for condition in ImageCondition::ALL {
         let path = run.predictions(split, condition);
@@ -70,8 +78,5 @@ pub(crate) fn score_run(
             run.root().display()
         );
     }
-    let metrics = score(&predictions, options)?;
-    let path = run.metrics(split);
-    metrics.write(&path)?;
-    Ok((metrics, path))
+    Ok(predictions)
 }

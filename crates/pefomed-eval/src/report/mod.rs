@@ -29,6 +29,7 @@ use pefomed_data::{ImageCondition, Task, files};
 pub use self::agreement::{render_agreement, write_agreement_report};
 use self::html::{Page, escape};
 use self::run::Run;
+use crate::lexical::MeteorKind;
 use crate::metrics::{Metrics, TaskMetrics};
 use crate::number::{difference, percent, with_interval};
 use crate::{BootstrapOptions, EvalError, definitions};
@@ -268,6 +269,15 @@ fn methods(page: &mut Page, run: &Run) {
     define("Exact match", definitions::EXACT_MATCH);
     define("Token F1", definitions::TOKEN_F1);
     define("Token recall", definitions::TOKEN_RECALL);
+    define("BLEU", definitions::BLEU);
+    let meteor = meteor_kinds(run);
+    if !meteor.is_empty() {
+        define("ROUGE-L", definitions::ROUGE_L);
+        for kind in meteor {
+            define(kind.name(), definitions::meteor(kind));
+        }
+        define("CIDEr", definitions::CIDER);
+    }
     define("Open and closed", definitions::ANSWER_TYPE);
     define("Labels", definitions::LABELS);
     define("Majority baseline", definitions::BASELINE);
@@ -288,6 +298,19 @@ fn methods(page: &mut Page, run: &Run) {
          agreement with reference texts of a data set. They do not show that answers are clinically \
          right or safe, and nothing here may guide the care of a patient.</p></section>",
     );
+}
+
+/// Which METEOR the results have; none without captions and reports.
+fn meteor_kinds(run: &Run) -> Vec<MeteorKind> {
+    let mut kinds = Vec::new();
+    for task in run.metrics.values().flat_map(|metrics| &metrics.tasks) {
+        for lexical in task.conditions.iter().filter_map(|condition| condition.overall.lexical) {
+            if !kinds.contains(&lexical.meteor_kind) {
+                kinds.push(lexical.meteor_kind);
+            }
+        }
+    }
+    kinds
 }
 
 fn left_out(page: &mut Page) {

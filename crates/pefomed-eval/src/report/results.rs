@@ -125,6 +125,7 @@ fn questions(page: &mut Page, task: &TaskMetrics) {
                     with_interval(&scores.exact_match),
                     with_interval(&scores.token_f1),
                     with_interval(&scores.token_recall),
+                    scores.bleu_1.as_ref().map_or_else(|| "–".to_owned(), with_interval),
                 ],
             ));
         }
@@ -132,7 +133,7 @@ fn questions(page: &mut Page, task: &TaskMetrics) {
     let mut caption = String::from("Scores in per cent by what image the model was shown.");
     caption.push_str(&task.answer_type_rule.map_or_else(String::new, answer_type_rule));
     caption.push_str(&incomplete(task));
-    let columns = ["", "questions", "n", "Exact match", "Token F1", "Token recall"];
+    let columns = ["", "questions", "n", "Exact match", "Token F1", "Token recall", "BLEU-1"];
     page.table("scores", &caption, &head(&columns), &body);
     condition_bars(page, task);
     controls(page, task);
@@ -309,27 +310,26 @@ fn texts(page: &mut Page, task: &TaskMetrics) {
         Task::Report => "<h3>Reports</h3>",
         _ => "<h3>Captions</h3>",
     });
-    let mut body = String::new();
+    let mut columns = vec![String::new()];
     for condition in &task.conditions {
-        body.push_str(&row(
-            condition_name(condition.condition),
-            &[
-                thousands(condition.overall.n as u64),
-                with_interval(&condition.overall.token_f1),
-                with_interval(&condition.overall.token_recall),
-                with_interval(&condition.overall.exact_match),
-            ],
-        ));
+        let n = thousands(condition.overall.n as u64);
+        columns.push(format!("{}, n = {n}", condition_name(condition.condition)));
+    }
+    for drop in &task.image_dependence {
+        columns.push(format!("True less {}", drop.control.name()));
+    }
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    let mut body = String::new();
+    for (name, cells) in task.text_rows() {
+        let cells: Vec<String> = cells.into_iter().map(|cell| cell.unwrap_or("–".into())).collect();
+        body.push_str(&row(name, &cells));
     }
     let caption = format!(
-        "Word overlap with the reference in per cent. It says how alike two texts are worded, not \
-         whether they mean the same.{}",
+        "How alike texts and references are worded, in per cent of each metric’s unit (CIDEr times \
+         100). It says nothing on whether they mean the same: a report that denies what the reference \
+         finds can share most of its words. A value tells something only beside the one without the \
+         right image.{}",
         incomplete(task)
     );
-    page.table(
-        "scores",
-        &caption,
-        &head(&["", "n", "Token F1", "Token recall", "Exact match"]),
-        &body,
-    );
+    page.table("scores", &caption, &head(&columns), &body);
 }

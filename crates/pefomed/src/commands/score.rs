@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use pefomed_data::Split;
-use pefomed_data::prediction::read_predictions;
-use pefomed_eval::{ScoreOptions, score};
+use pefomed_data::prediction::read_results;
+use pefomed_data::{ImageCondition, Prediction, Split, Task};
+use pefomed_eval::grade::write_grades;
+use pefomed_eval::{ScoreOptions, Scoring};
 use pefomed_train::RunFolder;
 
 use crate::context::Context;
@@ -20,34 +21,68 @@ use crate::{metrics_table, scoring, tuning};
 its training split as a baseline, and how many test images were trained on. Its scores are also \
 written to metrics-<split>.json.
 
+Files are prediction lines (.jsonl), or a table (.csv, .tsv) or JSON lines with a reference and a \
+prediction and, where there are any, id, group (patient), image, question, task, condition (true, \
+blank, shuffled) and labels. Rows without a question are taken for reports.
+
+Reports and captions get BLEU, ROUGE-L, METEOR and CIDEr as in the COCO caption evaluation; METEOR \
+in full with --meteor-data. docs/metrics.md defines every number.
+
 Examples:
   pefomed score runs/vqa-rad
-  pefomed score predictions-test.jsonl predictions-test.blank.jsonl --out metrics.json"
+  pefomed score predictions-test.jsonl predictions-test.blank.jsonl --out metrics.json
+  pefomed score reports.csv --meteor-data site-packages/pycocoevalcap/meteor
+  pefomed score r2gen=r2gen.csv --items r2gen-items.jsonl"
 )]
 pub(crate) struct Arguments {
-    /// A run folder, or prediction files.
-    #[arg(required = true, value_name = "RUN|FILE")]
-    what: Vec<PathBuf>,
+    /// A run folder, or files of one system, all image conditions together; NAME= before a file or
+    /// folder names the system.
+    #[arg(required = true, value_name = "[NAME=]RUN|FILE")]
+    what: Vec<String>,
     /// The split of a run: train, val or test; that of the recipe's evaluation by default.
     #[arg(long)]
     split: Option<Split>,
     /// A data set of a run's recipe; those of its evaluation by default.
     #[arg(long, value_name = "NAME")]
     data: Option<String>,
+    /// What the rows of files are: vqa, caption or report; else what they say themselves.
+    #[arg(long, value_parser = task)]
+    task: Option<Task>,
+    /// METEOR's archive meteor-1.5.jar, or the folder that holds it: synonyms and paraphrases for
+    /// METEOR.
+    #[arg(long, value_name = "DIR|JAR")]
+    meteor_data: Option<PathBuf>,
     /// Also write the scores to this file.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Also write every metric of every item to this file, as lines that `pefomed agree` reads.
+    #[arg(long, value_name = "FILE")]
+    items: Option<PathBuf>,
+}
+
+fn task(name: &str) -> Result<Task, String> {
+    [Task::Vqa, Task::Caption, Task::Report]
+        .into_iter()
+        .find(|task| task.tag() == name)
+        .ok_or_else(|| "use vqa, caption or report".to_owned())
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<ExitCode> {
-    let metrics = match &arguments.what[..] {
+    let (system, what) = named(&arguments.what)?;
+    let meteor_data = arguments.meteor_data.clone();
+    let (predictions, options, own) = match &what[..] {
         [folder] if folder.is_dir() => {
+            if arguments.task.is_some() {
+                let problem = "--task says what files hold: a run folder knows it";
+                return Err(Usage(problem.to_owned()).into());
+            }
             let run = RunFolder::new(folder);
             let recipe = tuning::recipe_of(&run)?;
             let data = arguments.data.as_deref();
             let (data, split) = tuning::evaluated(&recipe, data, arguments.split)?;
             let options = scoring::options(&recipe, &data, split)?;
-            scoring::score_run(&run, &options, split)?.0
+            let predictions = scoring::predictions(&run, split)?;
+            (predictions, ScoreOptions { meteor_data, ..options }, Some(run.metrics(split)))
         }
         files => {
             if let Some(folder) = files.iter().find(|file| file.is_dir()) {
@@ -58,20 +93,63 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
                 let problem = "--data names a data set of a run's recipe: score a run folder";
                 return Err(Usage(problem.to_owned()).into());
             }
-            let mut predictions = Vec::new();
+            let mut predictions: Vec<Prediction> = Vec::new();
             for file in files {
-                predictions.extend(read_predictions(file)?);
+                predictions.extend(read_results(file, arguments.task)?);
             }
             let named = arguments.split.map(|split| split.to_string());
-            let split = named.or_else(|| split_of(&files[0])).unwrap_or_else(|| "test".to_owned());
-            score(&predictions, &ScoreOptions { split, ..ScoreOptions::default() })?
+            let split = named.or_else(|| split_of(files.first()?)).unwrap_or_else(|| "test".into());
+            (predictions, ScoreOptions { split, meteor_data, ..ScoreOptions::default() }, None)
         }
     };
-    if let Some(out) = &arguments.out {
+    let scoring = Scoring::new(&predictions, &options)?;
+    let metrics = scoring.metrics();
+    for out in own.iter().chain(&arguments.out) {
         metrics.write(out)?;
+    }
+    if let Some(items) = &arguments.items {
+        write_grades(items, &scoring.grades(&system))?;
     }
     context.output.result(&metrics_table::text(&metrics), &metrics)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Takes `NAME=` off the paths: the system's name, or what the first path calls it.
+fn named(what: &[String]) -> anyhow::Result<(String, Vec<PathBuf>)> {
+    let mut name: Option<&str> = None;
+    let mut paths = Vec::new();
+    for argument in what {
+        // A file that is there needs no name, whatever is in its own.
+        match argument.split_once('=').filter(|_| !Path::new(argument).exists()) {
+            Some((given, path)) if !given.is_empty() => {
+                if name.is_some_and(|name| name != given) {
+                    let problem = format!(
+                        "`{}` and `{given}` are two systems: score one at a time",
+                        name.unwrap_or_default()
+                    );
+                    return Err(Usage(problem).into());
+                }
+                name = Some(given);
+                paths.push(PathBuf::from(path));
+            }
+            _ => paths.push(PathBuf::from(argument)),
+        }
+    }
+    let own = || {
+        let first = paths.first()?;
+        let stem = if first.is_dir() {
+            first.canonicalize().ok()?.file_name()?.to_owned()
+        } else {
+            first.file_stem()?.to_owned()
+        };
+        let stem = stem.to_string_lossy();
+        let of_control = ImageCondition::ALL.iter().find_map(|condition| {
+            stem.strip_suffix(&format!(".{}", condition.name())).map(str::to_owned)
+        });
+        Some(of_control.unwrap_or_else(|| stem.into_owned()))
+    };
+    let name = name.map(str::to_owned).or_else(own).unwrap_or_else(|| "predictions".to_owned());
+    Ok((name, paths))
 }
 
 /// The split in `predictions-<split>[.<condition>].jsonl`.
@@ -91,5 +169,17 @@ mod tests {
         assert_eq!(of("a/predictions-val.jsonl").as_deref(), Some("val"));
         assert_eq!(of("predictions-test.blank.jsonl").as_deref(), Some("test"));
         assert_eq!(of("answers.jsonl"), None);
+    }
+
+    #[test]
+    fn a_system_is_named_by_hand_or_by_its_file() {
+        let of = |what: &[&str]| {
+            let what: Vec<String> = what.iter().map(|what| (*what).to_owned()).collect();
+            named(&what).map(|(name, paths)| (name, paths.len()))
+        };
+        assert_eq!(of(&["a/r2gen.csv"]).unwrap(), ("r2gen".to_owned(), 1));
+        assert_eq!(of(&["x.blank.jsonl", "x.jsonl"]).unwrap(), ("x".to_owned(), 2));
+        assert_eq!(of(&["mine=a.csv", "mine=b.csv"]).unwrap(), ("mine".to_owned(), 2));
+        assert!(of(&["mine=a.csv", "yours=b.csv"]).is_err());
     }
 }

@@ -1,8 +1,13 @@
 //! The prediction file: one JSON line per item, the contract between models and evaluation.
 //!
-//! Anything that can write these lines can be scored, whether or not this project trained it.
+//! Anything that can write these lines can be scored, whether or not this project trained it; and
+//! [`read_results`] takes less, a table or lines with a reference and a prediction.
 
-use std::collections::BTreeMap;
+mod columns;
+mod lines;
+mod table;
+
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::Path;
 
@@ -102,28 +107,48 @@ pub fn write_predictions(path: &Path, predictions: &[Prediction]) -> Result<(), 
 /// [`DataError::Read`] when the file cannot be read, [`DataError::Row`] for a line that is not a
 /// prediction or repeats an id under the same condition, with the line's number.
 pub fn read_predictions(path: &Path) -> Result<Vec<Prediction>, DataError> {
-    let text = files::read_text(path)?;
-    let mut seen = std::collections::HashSet::new();
-    let mut predictions = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        if line.trim().is_empty() {
-            continue;
+    lines::read(path, &files::read_text(path)?, None, false)
+}
+
+/// Reads the results of any model: a `.csv` or `.tsv` table with a head line, or JSON lines.
+///
+/// Needed are a reference and a prediction, under one of their usual names (`answer`, `ground_truth`,
+/// `candidate`, `output`, …; case does not matter). Known are also id (the row's number without one),
+/// image, group (the image, or the item itself without one), question, task (questions are VQA, all
+/// else reports, unless `task` says otherwise) and condition; any other column is a label. Whole
+/// prediction lines are read as [`read_predictions`] does.
+///
+/// # Errors
+/// [`DataError::Read`]; [`DataError::Layout`] for a head line without the two columns, or a file that
+/// is not UTF-8 text at all; [`DataError::Row`] with line and column for a row that cannot be read or
+/// repeats an id; [`DataError::NoExamples`] for a table without rows.
+pub fn read_results(path: &Path, task: Option<Task>) -> Result<Vec<Prediction>, DataError> {
+    let extension = path.extension().and_then(|name| name.to_str()).unwrap_or_default();
+    match extension.to_lowercase().as_str() {
+        "csv" | "tsv" | "tab" => table::read(path, task),
+        _ => {
+            let text = files::read_text(path)?;
+            lines::read(path, text.strip_prefix('\u{FEFF}').unwrap_or(&text), task, true)
         }
-        let row = index + 1;
-        let prediction: Prediction =
-            serde_json::from_str(line).map_err(|error| DataError::Row {
-                path: path.to_owned(),
-                row,
-                problem: format!("not a prediction: {error}"),
-            })?;
-        if !seen.insert((prediction.id.clone(), prediction.condition)) {
-            return Err(DataError::Row {
-                path: path.to_owned(),
-                row,
-                problem: format!("id `{}` occurs twice", prediction.id),
-            });
-        }
-        predictions.push(prediction);
     }
-    Ok(predictions)
+}
+
+/// Ids that have been read, with the line of each.
+#[derive(Default)]
+struct Seen {
+    lines: HashMap<(String, ImageCondition), usize>,
+}
+
+impl Seen {
+    /// Takes note of a prediction, or says where its id occurred before.
+    fn add(&mut self, prediction: &Prediction, line: usize) -> Result<(), String> {
+        match self.lines.insert((prediction.id.clone(), prediction.condition), line) {
+            None => Ok(()),
+            Some(before) => Err(format!(
+                "id `{}` occurs twice (first in row {before}): give every item an id of its own, or \
+                 leave ids out",
+                prediction.id
+            )),
+        }
+    }
 }
