@@ -1,0 +1,132 @@
+"""Runs project and peers by turns; see tools/bench.sh."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+PEERS = Path(__file__).parent
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", "target")) / "release"
+PEFOMED, BLOCKS = str(TARGET / "pefomed"), str(TARGET / "examples" / "block_stack")
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def run(command):
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"failed: {' '.join(map(str, command))}\n{done.stderr}")
+    return done.stdout
+
+
+def peer(script, *arguments):
+    return json.loads(run([sys.executable, PEERS / script, *arguments]).splitlines()[-1])
+
+
+class Project:
+    """Training and prediction by the program, in a run folder that shares its features."""
+
+    def __init__(self, data, vision, decoder, folder):
+        self.changes = [
+            f"model.vision={vision}", f"model.decoder={decoder}", f"data.vqa-rad.path={data}",
+        ]
+        self.folder, self.count = Path(folder), 0
+        (self.folder / "features").mkdir()
+
+    def train(self, *changes, steps=10):
+        self.count += 1
+        out = self.folder / f"run-{self.count}"
+        out.mkdir()
+        (out / "features").symlink_to(self.folder / "features")
+        command = [PEFOMED, "--quiet", "train", "recipes/vqa-rad-usual-split.toml"]
+        command += [*self.changes, *changes, f"stage.vqa.steps={steps}", "--out", out]
+        run([*command, "--json"])
+        events = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
+        taken = [event for event in events if event["event"] == "step"][2:]
+        info = json.loads((out / "run.json").read_text())
+        seconds = sum(event["seconds"] for event in taken)
+        return {
+            "questions_per_second": sum(event["questions"] for event in taken) / seconds,
+            "tokens_per_second": sum(event["tokens"] for event in taken) / seconds,
+            "peak_mib": info["peak_memory_bytes"] / 2**20,
+            "out": out,
+        }
+
+    def predict(self, out):
+        answers = out / "answers.jsonl"
+        started = time.perf_counter()
+        run([PEFOMED, "--quiet", "predict", out, "--condition", "true", "--out", answers])
+        return len(answers.read_text().splitlines()) / (time.perf_counter() - started)
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def main():
+    as_json, rounds = sys.argv[1] == "true", int(sys.argv[2])
+    paths = sys.argv[3:]
+    say("building")
+    run(["cargo", "build", "--release", "-p", "pefomed"])
+    run(["cargo", "build", "--release", "-p", "pefomed-train", "--example", "block_stack"])
+    rows = []
+
+    def row(work, theirs, ours, goal, unit):
+        ratio = median(ours) / median(theirs)
+        rows.append({
+            "work": work, "unit": unit, "peer": median(theirs), "ours": median(ours),
+            "ratio": ratio, "goal": goal,
+        })
+        say(f"{work}: peer {median(theirs):.3f}, ours {median(ours):.3f} {unit}, {ratio:.2f}x")
+
+    theirs, ours = [], []
+    for _ in range(rounds):
+        theirs.append(peer("train_blocks.py", "--dtype", "bf16")["steps_per_second"])
+        ours.append(json.loads(run([BLOCKS, "bf16"]))["steps_per_second"])
+    row("block stack", theirs, ours, 2, "steps/s")
+
+    if paths:
+        with tempfile.TemporaryDirectory() as folder:
+            project = Project(*paths, folder)
+            project.train(steps=2)  # fills the feature cache
+            best, memory, given, shared, alone = [], [], [], [], []
+            for _ in range(rounds):
+                encoded = [peer("train_vqa.py", *paths, "--dtype", d) for d in ("float32", "bf16")]
+                fastest = max(encoded, key=lambda r: r["questions_per_second"])
+                best.append(fastest["questions_per_second"])
+                memory.append(fastest["peak_mib"])
+                cached = [
+                    peer("train_vqa.py", *paths, "--features", "--dtype", d)
+                    for d in ("float32", "bf16")
+                ]
+                given.append(max(r["questions_per_second"] for r in cached))
+                shared.append(project.train("stage.vqa.batch=8"))
+                alone.append(project.train("stage.vqa.batch=8", "stage.vqa.share_images=false"))
+            ours = [r["questions_per_second"] for r in shared]
+            row("VQA-RAD, images encoded by the peer", best, ours, 10, "questions/s")
+            row("VQA-RAD, features given to both", given, ours, 5, "questions/s")
+            unshared = [r["questions_per_second"] for r in alone]
+            row("the same, one question an image", given, unshared, 2, "questions/s")
+            row("peak memory", memory, [r["peak_mib"] for r in shared], 0.5, "MiB")
+            answers, predicted = [], []
+            for _ in range(rounds):
+                made = [peer("generate_vqa.py", *paths, "--dtype", d) for d in ("float32", "bf16")]
+                answers.append(max(r["questions_per_second"] for r in made))
+                predicted.append(project.predict(shared[-1]["out"]))
+            row("answers to all test questions", answers, predicted, 10, "questions/s")
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    else:
+        for r in rows:
+            print(f"{r['work']:38} {r['peer']:10.3f} {r['ours']:10.3f} {r['unit']:12} "
+                  f"{r['ratio']:6.2f}x  (goal {r['goal']}x)")
+
+
+if __name__ == "__main__":
+    main()
