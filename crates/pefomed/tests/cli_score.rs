@@ -49,11 +49,13 @@ fn a_table_of_reports_gets_the_lexical_metrics() {
 fn controls_stand_beside_the_lexical_scores() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    let rows = |condition: &str, said: &str| -> String {
-        (0..6).map(|id| format!("{id},Clear lungs {id} and heart.,{said},{condition}\n")).collect()
+    let rows = |condition: &str, said: &str| {
+        let row = |id: u8| format!("{id},Clear lungs {id} and heart.,{said},{condition}");
+        (0..6).map(row).collect::<Vec<_>>().join("\n")
     };
     let head = "id,reference,prediction,condition\n";
-    let text = format!("{head}{}{}", rows("true", "Clear lungs."), rows("blank", "Normal heart."));
+    let text =
+        format!("{head}{}\n{}\n", rows("true", "Clear lungs."), rows("blank", "Normal heart."));
     fs::write(at.join("r.csv"), text).unwrap();
     let out = pefomed(at, "score r.csv --task caption").ok();
     assert!(out.contains("caption") && out.contains("true less blank"), "{out}");
