@@ -31,12 +31,11 @@ fn interval(estimate: &Estimate, number: impl Fn(f64) -> String) -> String {
 
 /// The whole file as text.
 pub(crate) fn text(metrics: &Metrics) -> String {
-    let mut out = format!(
-        "split {}: {} predictions about {} images\n",
-        metrics.split,
-        thousands(metrics.rows),
-        thousands(metrics.images)
-    );
+    let mut out = format!("split {}: {} predictions", metrics.split, thousands(metrics.rows));
+    if metrics.images > 0 {
+        let _ = write!(out, " about {} images", thousands(metrics.images));
+    }
+    out.push('\n');
     if let Some(leakage) = metrics.leakage {
         let _ = writeln!(
             out,
