@@ -40,6 +40,7 @@ pub mod definitions;
 mod error;
 pub mod grade;
 mod item;
+pub mod judge;
 pub mod metrics;
 mod number;
 pub mod report;
