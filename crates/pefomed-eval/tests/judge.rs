@@ -1,4 +1,5 @@
 //! Judging over a real connection, against a server that misbehaves in every way it can.
+#![cfg(feature = "http")]
 
 #[path = "common/stand_in.rs"]
 mod stand_in;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use pefomed_train::DeviceKind;
 
-use crate::commands::{data_check, demo, plan, predict, pretrain, report, score, train};
+use crate::commands::{data_check, demo, judge, plan, predict, pretrain, report, score, train};
 use crate::context::Context;
 
 /// Fine-tune, evaluate and report multimodal language models for medical images.
@@ -22,6 +22,7 @@ use crate::context::Context;
   pefomed train recipes/vqa-rad-small.toml --out runs/vqa-rad
   pefomed predict runs/vqa-rad
   pefomed score runs/vqa-rad
+  pefomed judge runs/vqa-rad/predictions-test.jsonl --endpoint http://127.0.0.1:8000/v1 --model NAME
   pefomed report runs/vqa-rad"
 )]
 pub(crate) struct Cli {
@@ -59,6 +60,7 @@ pub(crate) enum Command {
     Train(train::Arguments),
     Predict(predict::Arguments),
     Score(score::Arguments),
+    Judge(judge::Arguments),
     Report(report::Arguments),
     Pretrain(pretrain::Arguments),
 }
@@ -78,6 +80,7 @@ impl Command {
             Self::Train(arguments) => train::run(arguments, context),
             Self::Predict(arguments) => predict::run(arguments, context),
             Self::Score(arguments) => score::run(arguments, context),
+            Self::Judge(arguments) => judge::run(arguments, context),
             Self::Report(arguments) => report::run(arguments, context),
             Self::Pretrain(arguments) => pretrain::run(arguments, context),
         }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pefomed_data::image::decode::looks_like;
+use pefomed_data::image::preprocess::BLANK;
 use pefomed_data::prompt::IMAGE_PLACEHOLDER;
 use pefomed_data::{DataError, Finish, ImageCondition, Prediction, Task, files};
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,9 @@ use super::run::{Asking, Halt, Trouble, ask_all};
 use super::sampling::Sampling;
 use super::transport::Transport;
 
+/// Side of the blank image, in pixels.
+const BLANK_SIDE: u32 = 448;
+
 /// An image as it is sent: the bytes of a PNG or JPEG file, untouched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Picture {
@@ -34,6 +38,20 @@ pub enum Picture {
 }
 
 impl Picture {
+    /// The blank image: uniform grey as in [`BLANK`], 448 pixels square whatever the true image is,
+    /// since its shape alone can tell what was photographed.
+    ///
+    /// # Errors
+    /// None that can be met; the encoder declares one.
+    pub fn blank() -> Result<Self, DataError> {
+        let grey = image::GrayImage::from_pixel(BLANK_SIDE, BLANK_SIDE, image::Luma([BLANK]));
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        grey.write_to(&mut bytes, image::ImageFormat::Png).map_err(|error| {
+            DataError::BrokenImage { name: "blank image".to_owned(), reason: error.to_string() }
+        })?;
+        Ok(Self::Bytes(bytes.into_inner().into()))
+    }
+
     fn bytes(&self) -> Result<Arc<[u8]>, DataError> {
         match self {
             Self::File(path) => Ok(files::read_bytes(path)?.into()),

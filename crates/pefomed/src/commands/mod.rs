@@ -2,6 +2,7 @@
 
 pub(crate) mod data_check;
 pub(crate) mod demo;
+pub(crate) mod judge;
 pub(crate) mod plan;
 pub(crate) mod predict;
 pub(crate) mod pretrain;
