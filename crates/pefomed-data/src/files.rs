@@ -125,6 +125,11 @@ fn hexadecimal(bytes: &[u8]) -> String {
     })
 }
 
+/// SHA-256 of bytes, as `sha256sum` prints it for a file that holds them.
+pub fn digest_bytes(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes))
+}
+
 /// SHA-256 of a file's bytes, read in pieces, as `sha256sum` prints it.
 ///
 /// # Errors
@@ -173,6 +178,7 @@ mod tests {
             digest_file(&path).unwrap(),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
+        assert_eq!(digest_bytes(b"abc"), digest_file(&path).unwrap());
         assert_ne!(digest(["ab", "c"]), digest(["a", "bc"]));
     }
 }

@@ -124,7 +124,7 @@ impl Template {
 }
 
 /// The example's own instruction, or one from the pool of its task.
-fn instruction(example: &Example) -> &str {
+pub fn instruction(example: &Example) -> &str {
     let pool = match example.task {
         _ if !example.instruction.is_empty() => return &example.instruction,
         Task::Vqa => return "",

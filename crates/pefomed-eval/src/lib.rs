@@ -41,7 +41,11 @@ pub mod definitions;
 mod error;
 pub mod grade;
 mod item;
+<<<<<<< HEAD
 pub mod lexical;
+=======
+pub mod judge;
+>>>>>>> judge
 pub mod metrics;
 mod number;
 #[cfg(feature = "rating")]

@@ -69,7 +69,7 @@ impl Asked {
         generation: Generation,
         progress: &(dyn Fn(usize, usize) + Sync),
     ) -> Result<Vec<Prediction>, TrainError> {
-        let shown = self.shown(condition);
+        let shown = shown(&self.images, condition);
         let asking = Asking {
             template: recipe.model.template,
             tokenizer: &parts.tokenizer,
@@ -122,39 +122,41 @@ impl Asked {
         all.sort_by_key(|(index, _)| *index);
         Ok(all.into_iter().map(|(_, prediction)| prediction).collect())
     }
+}
 
-    /// Numbers of the images that each example is shown.
-    fn shown(&self, condition: ImageCondition) -> Vec<Vec<u32>> {
-        match condition {
-            ImageCondition::True => self.images.clone(),
-            ImageCondition::Blank => {
-                self.images.iter().map(|images| vec![BLANK_IMAGE; images.len()]).collect()
-            }
-            ImageCondition::Shuffled => self.shuffled(),
+/// Numbers of the images that each example is shown under a condition, from the numbers of its own.
+///
+/// Under [`ImageCondition::Shuffled`] every group is shown the images of the group half the list of
+/// groups further on, so that all questions about an image get the same wrong one, and no group its
+/// own.
+pub fn shown(images: &[Vec<u32>], condition: ImageCondition) -> Vec<Vec<u32>> {
+    match condition {
+        ImageCondition::True => images.to_vec(),
+        ImageCondition::Blank => {
+            images.iter().map(|images| vec![BLANK_IMAGE; images.len()]).collect()
         }
+        ImageCondition::Shuffled => shuffled(images),
     }
+}
 
-    /// Every group is shown the images of the group half the list of groups further on, so that all
-    /// questions about an image get the same wrong one, and no group its own.
-    fn shuffled(&self) -> Vec<Vec<u32>> {
-        let mut groups: Vec<&[u32]> = Vec::new();
-        let mut places: BTreeMap<&[u32], usize> = BTreeMap::new();
-        for images in &self.images {
-            places.entry(images).or_insert_with(|| {
-                groups.push(images);
-                groups.len() - 1
-            });
-        }
-        let half = (groups.len() / 2).max(1);
-        let other = |images: &Vec<u32>| {
-            let own = places.get(images.as_slice()).copied().unwrap_or_default();
-            let mut wrong = groups[(own + half) % groups.len()].to_vec();
-            // A prompt keeps its number of images.
-            wrong.resize(images.len(), *wrong.first().unwrap_or(&BLANK_IMAGE));
-            wrong
-        };
-        self.images.iter().map(other).collect()
+fn shuffled(images: &[Vec<u32>]) -> Vec<Vec<u32>> {
+    let mut groups: Vec<&[u32]> = Vec::new();
+    let mut places: BTreeMap<&[u32], usize> = BTreeMap::new();
+    for images in images {
+        places.entry(images).or_insert_with(|| {
+            groups.push(images);
+            groups.len() - 1
+        });
     }
+    let half = (groups.len() / 2).max(1);
+    let other = |images: &Vec<u32>| {
+        let own = places.get(images.as_slice()).copied().unwrap_or_default();
+        let mut wrong = groups[(own + half) % groups.len()].to_vec();
+        // A prompt keeps its number of images.
+        wrong.resize(images.len(), *wrong.first().unwrap_or(&BLANK_IMAGE));
+        wrong
+    };
+    images.iter().map(other).collect()
 }
 
 /// Trees of questions of one group, at most `rows` questions each, packed into batches of at most

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use pefomed_eval::judge::JudgeError;
 use pefomed_train::TrainError;
 
 /// A command line that clap accepts and that makes no sense all the same.
@@ -58,6 +59,14 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 fn is_usage(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.is::<Usage>()
+            || matches!(
+                cause.downcast_ref(),
+                Some(
+                    JudgeError::Endpoint { .. }
+                        | JudgeError::Remote { .. }
+                        | JudgeError::Option { .. }
+                )
+            )
             || matches!(
                 cause.downcast_ref(),
                 Some(

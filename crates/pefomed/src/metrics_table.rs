@@ -20,7 +20,8 @@ fn points(estimate: &Estimate) -> String {
     interval(estimate, |share| format!("{:+.1}", share * 100.0))
 }
 
-fn interval(estimate: &Estimate, number: impl Fn(f64) -> String) -> String {
+/// A number with its interval, if it has one.
+pub(crate) fn interval(estimate: &Estimate, number: impl Fn(f64) -> String) -> String {
     match (estimate.low, estimate.high) {
         (Some(low), Some(high)) => {
             format!("{} [{}, {}]", number(estimate.value), number(low), number(high))

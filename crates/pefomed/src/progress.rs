@@ -45,6 +45,12 @@ impl Progress {
         }
     }
 
+    /// One line for people that is said even when no progress is shown.
+    #[allow(clippy::unused_self, reason = "where progress goes, this goes")]
+    pub(crate) fn warn(self, text: &str) {
+        line(text);
+    }
+
     /// Counts items of some kind of work.
     pub(crate) fn counter(self, what: &str) -> Counter {
         let bar = if self.mode == Mode::Bars {

@@ -202,7 +202,7 @@ fn jpeg_is_whole(bytes: &[u8]) -> bool {
 }
 
 /// A guess at what a file is, for the message.
-fn looks_like(bytes: &[u8]) -> &'static str {
+pub fn looks_like(bytes: &[u8]) -> &'static str {
     match bytes {
         [] => "the file is empty",
         _ if bytes.get(128..132) == Some(b"DICM") => "it looks like DICOM",

@@ -16,7 +16,7 @@ use crate::{DataError, files};
 const LIMIT: u32 = 8192;
 
 /// The grey of a blank image, before normalisation.
-const BLANK: u8 = 128;
+pub const BLANK: u8 = 128;
 
 /// How images become input of an encoder.
 ///

@@ -4,6 +4,7 @@ pub(crate) mod agree;
 pub(crate) mod compare;
 pub(crate) mod data_check;
 pub(crate) mod demo;
+pub(crate) mod judge;
 pub(crate) mod plan;
 pub(crate) mod predict;
 pub(crate) mod pretrain;

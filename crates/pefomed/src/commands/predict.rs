@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
+use pefomed_data::formats::Format;
 use pefomed_data::prediction::write_predictions;
 use pefomed_data::readable::{clock, thousands};
 use pefomed_data::{ImageCondition, Split};
@@ -15,7 +16,9 @@ use pefomed_train::questions::read_split;
 use pefomed_train::{Recipe, RunFolder, TrainError};
 use serde_json::json;
 
+use crate::baseline::{self, Questions};
 use crate::context::Context;
+use crate::endpoint::EndpointArguments;
 use crate::failure::Usage;
 use crate::tuning;
 
@@ -28,21 +31,49 @@ const ROWS: usize = 16;
 #[derive(Args, Debug)]
 #[command(after_help = "Generation is greedy: the same run gives the same file.
 
+With --endpoint a general model answers instead, as a baseline: the same questions with the same \
+images, through an OpenAI-compatible API. Its answers go to RUN/baselines/MODEL, or to --out FILE. \
+Every reply is kept beside them, so the same command goes on where it was stopped; the exit code is \
+1, and no prediction file is written, while a question has no answer. Nothing is sent to another \
+machine without --allow-remote.
+
 Examples:
   pefomed predict runs/vqa-rad
   pefomed predict runs/vqa-rad --split val --condition true --out val.jsonl
-  pefomed predict runs/vqa-rad --stage none")]
+  pefomed predict runs/vqa-rad --stage none
+  pefomed predict runs/vqa-rad --endpoint http://127.0.0.1:8000/v1 --model qwen3-vl-8b
+  pefomed predict --data data/vqa-rad --format vqa-rad --endpoint http://127.0.0.1:8000/v1 \
+--model qwen3-vl-8b --out untuned.jsonl")]
 pub(crate) struct Arguments {
-    /// The run folder.
-    run: PathBuf,
+    /// The run folder; with --endpoint also a recipe, or nothing but --data and --format.
+    #[arg(value_name = "RUN|RECIPE", required_unless_present = "format")]
+    run: Option<PathBuf>,
     /// The split: train, val or test; that of the recipe's evaluation by default.
     #[arg(long)]
     split: Option<Split>,
+<<<<<<< HEAD
     /// A data set of the recipe; those of its evaluation by default.
     #[arg(long, value_name = "NAME")]
+=======
+    /// The data set of the recipe, that of its evaluation by default; with --format, the path of a
+    /// data set.
+    #[arg(long, value_name = "NAME|PATH")]
+>>>>>>> judge
     data: Option<String>,
+    /// With --endpoint and no recipe: the layout of the data set, vqa-rad or jsonl.
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "endpoint",
+        requires = "data",
+        conflicts_with = "run"
+    )]
+    format: Option<Format>,
+    /// With --format: the folder that image names are relative to.
+    #[arg(long, value_name = "DIR", requires = "format")]
+    images: Option<PathBuf>,
     /// The adapter as it was after this stage, or `none` for the untuned model.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "endpoint")]
     stage: Option<String>,
     /// Which image is shown; by default the true one and the recipe's controls.
     #[arg(long, value_enum)]
@@ -50,6 +81,12 @@ pub(crate) struct Arguments {
     /// The file for predictions under one condition; in the run folder by default.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// With --endpoint: what is said before each question; for questions with short answers "Answer
+    /// with as few words as possible." by default, for reports and captions nothing.
+    #[arg(long, value_name = "TEXT", requires = "endpoint")]
+    instruction: Option<String>,
+    #[command(flatten)]
+    endpoint: EndpointArguments,
 }
 
 /// Which images are shown.
@@ -77,14 +114,20 @@ impl Condition {
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<ExitCode> {
-    let run = RunFolder::new(&arguments.run);
-    let recipe = tuning::recipe_of(&run)?;
-    let (data, split) = tuning::evaluated(&recipe, arguments.data.as_deref(), arguments.split)?;
-    let conditions = conditions(arguments, &recipe);
-    if arguments.out.is_some() && conditions.len() > 1 {
-        let problem = "--out takes the predictions of one condition: add --condition true";
+    if arguments.endpoint.endpoint.is_some() {
+        return through_endpoint(arguments, context);
+    }
+    if arguments.endpoint.model.is_some() || arguments.endpoint.dry_run {
+        let problem = "--model and --dry-run are for a model behind an API: add --endpoint URL";
         return Err(Usage(problem.to_owned()).into());
     }
+    let Some(run) = &arguments.run else {
+        return Err(Usage("name a run folder".to_owned()).into());
+    };
+    let run = RunFolder::new(run);
+    let recipe = tuning::recipe_of(&run)?;
+    let (data, split) = tuning::evaluated(&recipe, arguments.data.as_deref(), arguments.split)?;
+    let conditions = conditions(arguments, Some(&recipe))?;
     let adapter = adapter(&recipe, &run, arguments.stage.as_deref())?;
     let examples = read_split(&recipe, &data, split)?;
     let parts = tuning::load_parts(context, &recipe)?;
@@ -123,19 +166,54 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
-fn conditions(arguments: &Arguments, recipe: &Recipe) -> Vec<ImageCondition> {
-    if let Some(condition) = arguments.condition {
-        return condition.images();
-    }
-    let mut all = vec![ImageCondition::True];
-    if let Some(evaluation) = recipe.evaluation.as_ref().filter(|_| arguments.out.is_none()) {
-        for control in &evaluation.controls {
-            if !all.contains(control) {
-                all.push(*control);
+fn through_endpoint(arguments: &Arguments, context: &Context) -> anyhow::Result<ExitCode> {
+    let (data, split) = (arguments.data.as_deref(), arguments.split);
+    let questions = match (&arguments.run, arguments.format, data) {
+        (None, Some(format), Some(path)) => {
+            let split = split.unwrap_or(Split::Test);
+            Questions::of_data(Path::new(path), format, arguments.images.as_deref(), split)?
+        }
+        (Some(path), _, _) => Questions::of_recipe(path, data, split)?,
+        _ => {
+            let problem = "name a run folder or recipe, or a data set with --data and --format";
+            return Err(Usage(problem.to_owned()).into());
+        }
+    };
+    let conditions = conditions(arguments, questions.recipe.as_ref())?;
+    baseline::predict(
+        context,
+        &arguments.endpoint,
+        &questions,
+        &conditions,
+        arguments.instruction.as_deref(),
+        arguments.out.as_deref(),
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn conditions(
+    arguments: &Arguments,
+    recipe: Option<&Recipe>,
+) -> anyhow::Result<Vec<ImageCondition>> {
+    let conditions = if let Some(condition) = arguments.condition {
+        condition.images()
+    } else {
+        let mut all = vec![ImageCondition::True];
+        let evaluation = recipe.and_then(|recipe| recipe.evaluation.as_ref());
+        if let Some(evaluation) = evaluation.filter(|_| arguments.out.is_none()) {
+            for control in &evaluation.controls {
+                if !all.contains(control) {
+                    all.push(*control);
+                }
             }
         }
+        all
+    };
+    if arguments.out.is_some() && conditions.len() > 1 {
+        let problem = "--out takes the predictions of one condition: add --condition true";
+        return Err(Usage(problem.to_owned()).into());
     }
-    all
+    Ok(conditions)
 }
 
 /// The folder of the adapter; none for the untuned model.
