@@ -41,11 +41,8 @@ pub mod definitions;
 mod error;
 pub mod grade;
 mod item;
-<<<<<<< HEAD
-pub mod lexical;
-=======
 pub mod judge;
->>>>>>> judge
+pub mod lexical;
 pub mod metrics;
 mod number;
 #[cfg(feature = "rating")]

@@ -50,7 +50,7 @@ impl Questions {
             (tuning::recipe_of(&run)?, Some(run))
         };
         let (data, split) = tuning::evaluated(&recipe, data, split)?;
-        let examples = read_split(&recipe, &[data], split)?;
+        let examples = read_split(&recipe, &data, split)?;
         Ok(Self { examples, split, recipe: Some(recipe), run })
     }
 

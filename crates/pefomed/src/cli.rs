@@ -6,13 +6,9 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use pefomed_train::DeviceKind;
 
-<<<<<<< HEAD
 use crate::commands::{
-    agree, compare, data_check, demo, plan, predict, pretrain, rate, report, score, train,
+    agree, compare, data_check, demo, judge, plan, predict, pretrain, rate, report, score, train,
 };
-=======
-use crate::commands::{data_check, demo, judge, plan, predict, pretrain, report, score, train};
->>>>>>> judge
 use crate::context::Context;
 
 /// Fine-tune, evaluate and report multimodal language models for medical images.
@@ -28,11 +24,8 @@ use crate::context::Context;
   pefomed train recipes/vqa-rad-small.toml --out runs/vqa-rad
   pefomed predict runs/vqa-rad
   pefomed score runs/vqa-rad
-<<<<<<< HEAD
-  pefomed agree metrics.jsonl judge.jsonl ratings.csv --report agreement.html
-=======
   pefomed judge runs/vqa-rad/predictions-test.jsonl --endpoint http://127.0.0.1:8000/v1 --model NAME
->>>>>>> judge
+  pefomed agree metrics.jsonl judge.jsonl ratings.csv --report agreement.html
   pefomed report runs/vqa-rad"
 )]
 pub(crate) struct Cli {
@@ -70,13 +63,10 @@ pub(crate) enum Command {
     Train(train::Arguments),
     Predict(predict::Arguments),
     Score(score::Arguments),
-<<<<<<< HEAD
     Compare(compare::Arguments),
+    Judge(judge::Arguments),
     Rate(rate::Arguments),
     Agree(agree::Arguments),
-=======
-    Judge(judge::Arguments),
->>>>>>> judge
     Report(report::Arguments),
     Pretrain(pretrain::Arguments),
 }
@@ -96,13 +86,10 @@ impl Command {
             Self::Train(arguments) => train::run(arguments, context),
             Self::Predict(arguments) => predict::run(arguments, context),
             Self::Score(arguments) => score::run(arguments, context),
-<<<<<<< HEAD
             Self::Compare(arguments) => compare::run(arguments, context),
+            Self::Judge(arguments) => judge::run(arguments, context),
             Self::Rate(arguments) => rate::run(arguments, context),
             Self::Agree(arguments) => agree::run(arguments, context),
-=======
-            Self::Judge(arguments) => judge::run(arguments, context),
->>>>>>> judge
             Self::Report(arguments) => report::run(arguments, context),
             Self::Pretrain(arguments) => pretrain::run(arguments, context),
         }

@@ -5,11 +5,8 @@
 //! with `--json` for scripts), progress to standard error, and the exit code is 0 when it is done,
 //! 1 when it failed, 2 when the command line itself is wrong.
 
-<<<<<<< HEAD
 mod agreement_table;
-=======
 mod baseline;
->>>>>>> judge
 mod cli;
 mod commands;
 mod context;

@@ -1,10 +1,5 @@
-<<<<<<< HEAD
-//! Ctrl-C and SIGTERM: a training saves a checkpoint and leaves, a server ends what it is answering;
-//! everything else leaves at once.
-=======
-//! Ctrl-C and SIGTERM: a training saves a checkpoint and leaves, asking a model keeps the replies
-//! that are on their way; everything else leaves at once.
->>>>>>> judge
+//! Ctrl-C and SIGTERM: a training saves a checkpoint and leaves, a server ends what it is answering,
+//! asking a model keeps the replies that are on their way; everything else leaves at once.
 
 use std::process;
 use std::sync::OnceLock;
@@ -16,13 +11,8 @@ static STOP: AtomicBool = AtomicBool::new(false);
 static WORKING: AtomicBool = AtomicBool::new(false);
 static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
 
-<<<<<<< HEAD
-/// Runs a training or a server that stops when its flag is set. A second signal does not wait for it.
-pub(crate) fn with_stop_flag<T>(train: impl FnOnce(&AtomicBool) -> T) -> anyhow::Result<T> {
-=======
 /// Runs work that stops when its flag is set. A second signal does not wait for it.
 pub(crate) fn with_stop_flag<T>(work: impl FnOnce(&AtomicBool) -> T) -> anyhow::Result<T> {
->>>>>>> judge
     INSTALLED
         .get_or_init(|| ctrlc::set_handler(handle).map_err(|error| error.to_string()))
         .clone()

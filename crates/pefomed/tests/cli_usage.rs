@@ -18,13 +18,19 @@ fn help_lists_the_commands() {
 #[test]
 fn every_command_explains_itself_with_an_example() {
     let folder = tempdir().unwrap();
-<<<<<<< HEAD
     for command in [
-        "demo", "data check", "plan", "train", "predict", "score", "compare", "rate", "agree", "report",
+        "demo",
+        "data check",
+        "plan",
+        "train",
+        "predict",
+        "score",
+        "compare",
+        "judge",
+        "rate",
+        "agree",
+        "report",
     ] {
-=======
-    for command in ["demo", "data check", "plan", "train", "predict", "score", "judge", "report"] {
->>>>>>> judge
         let help = pefomed(folder.path(), &format!("{command} --help")).ok();
         assert!(help.contains(&format!("Usage: pefomed {command} [OPTIONS]")), "{help}");
         assert!(help.contains(&format!("  pefomed {command}")), "{help}");

@@ -51,14 +51,9 @@ pub(crate) struct Arguments {
     /// The split: train, val or test; that of the recipe's evaluation by default.
     #[arg(long)]
     split: Option<Split>,
-<<<<<<< HEAD
-    /// A data set of the recipe; those of its evaluation by default.
-    #[arg(long, value_name = "NAME")]
-=======
     /// The data set of the recipe, that of its evaluation by default; with --format, the path of a
     /// data set.
     #[arg(long, value_name = "NAME|PATH")]
->>>>>>> judge
     data: Option<String>,
     /// With --endpoint and no recipe: the layout of the data set, vqa-rad or jsonl.
     #[arg(
