@@ -59,7 +59,8 @@ pub(crate) enum Command {
     Train(train::Arguments),
     Predict(predict::Arguments),
     Score(score::Arguments),
-    Rate(rate::Arguments),
+    // By far the largest; the others need not carry its size.
+    Rate(Box<rate::Arguments>),
     Report(report::Arguments),
     Pretrain(pretrain::Arguments),
 }
