@@ -65,7 +65,8 @@ pub(crate) enum Command {
     Score(score::Arguments),
     Compare(compare::Arguments),
     Judge(judge::Arguments),
-    Rate(rate::Arguments),
+    // By far the largest; the others need not carry its size.
+    Rate(Box<rate::Arguments>),
     Agree(agree::Arguments),
     Report(report::Arguments),
     Pretrain(pretrain::Arguments),

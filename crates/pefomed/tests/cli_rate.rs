@@ -7,7 +7,8 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use common::{command, pefomed, with_data};
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ use tempfile::TempDir;
 fn with_predictions(count: usize) -> TempDir {
     let folder = with_data();
     for (system, word) in [("plain", "no"), ("tuned", "yes")] {
-        let lines: String = (0..count)
+        let lines: Vec<String> = (0..count)
             .map(|index| {
                 let answer = if index % 2 == 0 { "yes" } else { word };
                 let line = json!({
@@ -26,10 +27,10 @@ fn with_predictions(count: usize) -> TempDir {
                     "question": format!("Is it number {index}?"), "prompt": "",
                     "prediction": answer, "reference": "yes", "tokens": 1, "finish": "stop",
                 });
-                format!("{line}\n")
+                line.to_string()
             })
             .collect();
-        fs::write(folder.path().join(format!("{system}.jsonl")), lines).unwrap();
+        fs::write(folder.path().join(format!("{system}.jsonl")), lines.join("\n")).unwrap();
     }
     folder
 }
@@ -136,26 +137,33 @@ fn nothing_acknowledged_is_lost_when_the_server_is_killed() {
     let mut kept = 0;
     for round in 0..3_usize {
         let serving = Serving::start(folder.path(), FILES);
-        let mut acknowledged = Vec::new();
+        let acknowledged = AtomicUsize::new(0);
         std::thread::scope(|scope| {
-            let serving = &serving;
-            let writer = scope.spawn(move || {
+            scope.spawn(|| {
                 // Until the server is gone; 90 positions are more than it lives to see.
-                (0..90).take_while(|position| serving.answer(*position, round as u8 % 2)).count()
+                for position in 0..90 {
+                    if !serving.answer(position, round as u8 % 2) {
+                        return;
+                    }
+                    acknowledged.store(position + 1, Ordering::SeqCst);
+                }
             });
-            let killer = scope.spawn(move || {
-                std::thread::sleep(Duration::from_millis(60 + 40 * round as u64));
-                let id = serving.child.id().to_string();
-                assert!(Command::new("kill").args(["-KILL", &id]).status().unwrap().success());
-            });
-            killer.join().unwrap();
-            acknowledged = (0..writer.join().unwrap()).collect();
+            let begin = Instant::now();
+            while acknowledged.load(Ordering::SeqCst) < 4 + 9 * round {
+                assert!(begin.elapsed() < Duration::from_mins(1), "the server does not answer");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            // Somewhere in the middle of another answer.
+            std::thread::sleep(Duration::from_micros(300 * round as u64));
+            let id = serving.child.id().to_string();
+            assert!(Command::new("kill").args(["-KILL", &id]).status().unwrap().success());
         });
-        assert!(!acknowledged.is_empty(), "the server was killed before it answered");
         drop(serving);
+        let acknowledged = acknowledged.into_inner();
+        assert!(acknowledged < 90, "the server was killed too late to tell");
         let rows = exported(folder.path());
-        for position in &acknowledged {
-            let row = (*position as u64, round as u64 % 2, format!("comment {position}"));
+        for position in 0..acknowledged as u64 {
+            let row = (position, round as u64 % 2, format!("comment {position}"));
             assert!(rows.contains(&row), "round {round}: {row:?} was acknowledged and is lost");
         }
         assert!(rows.len() >= kept, "answers of an earlier round are gone");
@@ -229,7 +237,17 @@ fn a_plan_is_shown_without_a_store() {
     let folder = with_predictions(20);
     let line =
         "rate plan plain.jsonl tuned.jsonl --rater A --rater B --rater C --per-item 1 --core 5";
-    insta::assert_snapshot!(pefomed(folder.path(), line).ok(), @"");
+    insta::assert_snapshot!(pefomed(folder.path(), line).ok(), @"
+    20 items, 30 texts to grade, systems plain, tuned
+    scale correct, seed 1
+    5 items have all 3 raters, the others 1 each; 42 grades in all
+    any two raters have at least 5 items in common
+
+    rater  items  texts  graded   kind
+    A         10     15       0  human
+    B         10     14       0  human
+    C         10     13       0  human
+    ");
     let value: Value =
         serde_json::from_str(&pefomed(folder.path(), &format!("{line} --json")).ok()).unwrap();
     assert_eq!(value["orders"][2]["rater"], "C");
@@ -249,12 +267,16 @@ fn a_plan_is_shown_without_a_store() {
 #[test]
 fn what_is_missing_is_asked_for() {
     let folder = with_predictions(3);
-    insta::assert_snapshot!(pefomed(folder.path(), "rate plain.jsonl").fails(2), @"");
-    insta::assert_snapshot!(pefomed(folder.path(), "rate --store s.sqlite").fails(1), @"");
-    insta::assert_snapshot!(pefomed(folder.path(), "rate plain.jsonl --store s.sqlite").fails(1), @"");
-    insta::assert_snapshot!(pefomed(folder.path(), "rate plain.jsonl --store s.sqlite --images .").fails(1), @"");
-    insta::assert_snapshot!(pefomed(folder.path(), "rate plain.jsonl --store s.sqlite --kind likret").fails(2), @"");
-    insta::assert_snapshot!(pefomed(folder.path(), "rate export plain.jsonl").fails(1), @"");
-    insta::assert_snapshot!(pefomed(folder.path(), "rate plan").fails(2), @"");
+    insta::assert_snapshot!(pefomed(folder.path(), "rate plain.jsonl").fails(2), @"error: name the file that answers are kept in, as in --store ratings.sqlite");
+    insta::assert_snapshot!(pefomed(folder.path(), "rate --store s.sqlite").fails(1), @"error: there is no store `s.sqlite` yet: name the prediction files to make one");
+    insta::assert_snapshot!(pefomed(folder.path(), "rate plain.jsonl --store s.sqlite").fails(1), @"error: 3 items have an image (the first is `p0.png`): name the folder with --images DIR");
+    insta::assert_snapshot!(pefomed(folder.path(), "rate plain.jsonl --store s.sqlite --images .").fails(1), @"error: 3 of 3 images are not in `.` (the first is `p0.png` of item `q0`): name the folder that their names are relative to with --images");
+    insta::assert_snapshot!(pefomed(folder.path(), "rate plain.jsonl --store s.sqlite --kind likret").fails(2), @r"
+    error: invalid value 'likret' for '--kind <KIND>': no scale is called `likret`: there are correct and likert; did you mean `likert`?
+
+    For more information, try '--help'.
+    ");
+    insta::assert_snapshot!(pefomed(folder.path(), "rate export plain.jsonl").fails(1), @"error: `plain.jsonl` is not a rating store: name one that `pefomed rate` made, or a new file");
+    insta::assert_snapshot!(pefomed(folder.path(), "rate plan").fails(2), @"error: name the prediction files that the plan is for");
     assert!(!folder.path().join("s.sqlite").exists(), "nothing is left of a start that failed");
 }

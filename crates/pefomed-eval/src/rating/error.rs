@@ -111,7 +111,7 @@ pub enum RatingError {
         source: rusqlite::Error,
     },
     /// The file is something else.
-    #[error("`{}` is not a rating store: name another file with --store", path.display())]
+    #[error("`{}` is not a rating store: name one that `pefomed rate` made, or a new file", path.display())]
     NotAStore {
         /// The file.
         path: PathBuf,
