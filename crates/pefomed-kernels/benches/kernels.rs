@@ -62,8 +62,8 @@ const M: usize = 1536;
 const SHAPE: AttentionShape = AttentionShape { heads: 9, key_heads: 3, head_dim: 64 };
 const RANK: usize = 64;
 
-fn site() -> Option<LowRankSite> {
-    Some(LowRankSite { rank: RANK, scale: 0.25, dropout: None })
+fn site() -> LowRankSite {
+    LowRankSite { rank: RANK, scale: 0.25, dropout: None }
 }
 
 fn attention_half() -> (AttentionHalf, Vec<Vec<f32>>) {
@@ -89,7 +89,10 @@ fn attention_half() -> (AttentionHalf, Vec<Vec<f32>>) {
         values(RANK * C),
         values(kv * RANK),
     ];
-    (AttentionHalf::new(Arc::new(weights), layout, [site(), None, site(), None]), inputs)
+    (
+        AttentionHalf::new(Arc::new(weights), layout, [Some(site()), None, Some(site()), None]),
+        inputs,
+    )
 }
 
 fn feed_forward_half() -> (FeedForwardHalf, Vec<Vec<f32>>) {

@@ -223,7 +223,9 @@ fn track<B: HostBackend, C: CheckpointStrategy, const N: usize>(
     inputs: Vec<Tracked<B, C>>,
     function: Arc<dyn HostFunction>,
 ) -> Tracked<B, C> {
-    let Ok(nodes) = <[_; N]>::try_from(inputs.iter().map(|x| x.node()).collect::<Vec<_>>()) else {
+    let Ok(nodes) = <[_; N]>::try_from(
+        inputs.iter().map(FloatTensor::<Autodiff<B, C>>::node).collect::<Vec<_>>(),
+    ) else {
         unreachable!("the caller counted the inputs");
     };
     let primitives: Vec<FloatTensor<B>> =

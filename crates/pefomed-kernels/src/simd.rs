@@ -3,6 +3,11 @@
 //! The compiler turns a plain loop into vector instructions when it may assume they are there.
 //! [`widest`] runs a closure in a copy that may assume what this processor has.
 
+#![expect(
+    clippy::inline_always,
+    reason = "a loop is compiled for wide vectors only where it is inlined"
+)]
+
 use std::sync::LazyLock;
 
 static ARCH: LazyLock<pulp::Arch> = LazyLock::new(pulp::Arch::new);

@@ -55,7 +55,8 @@ fn kind_text(kind: Kind, results: &[&Results]) -> String {
             });
             let scale = scale.unwrap_or_default();
             head.push(format!("weighted average ({})", scale.name()));
-            note = "Weighted average: Σ s·n / Σ n over the levels s with their counts n".to_owned();
+            "Weighted average: Σ s·n / Σ n over the levels s with their counts n"
+                .clone_into(&mut note);
             note.push_str(match scale {
                 LikertScale::ZeroToFour => ", 0 (worst) to 4.\n",
                 LikertScale::OneToFive => ", with 1 added to each level: 1 (worst) to 5.\n",

@@ -1,5 +1,10 @@
 //! RMSNorm (arXiv 1910.07467) on rows, and its derivative.
 
+#![expect(
+    clippy::inline_always,
+    reason = "a loop is compiled for wide vectors only where it is inlined"
+)]
+
 use rayon::prelude::*;
 
 use crate::parallel::share;

@@ -6,6 +6,11 @@
 //! backward pass computes the weights again (FlashAttention-2, arXiv 2307.08691, has the same
 //! recomputation; the ranges are those of message trees).
 
+#![expect(
+    clippy::inline_always,
+    reason = "a loop is compiled for wide vectors only where it is inlined"
+)]
+
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -55,7 +60,7 @@ impl Tile {
 #[derive(Debug)]
 pub(super) struct Tiles {
     /// In the order of their rows, without gaps.
-    tiles: Vec<Tile>,
+    all: Vec<Tile>,
     /// Where the own part of each row begins.
     starts: Vec<usize>,
     /// Rows of each tree, and its tiles.
@@ -70,9 +75,9 @@ impl std::fmt::Debug for Tile {
 
 impl Tiles {
     pub(super) fn new(trees: &[TreeRanges]) -> Self {
-        let mut this = Self { tiles: Vec::new(), starts: Vec::new(), trees: Vec::new() };
+        let mut this = Self { all: Vec::new(), starts: Vec::new(), trees: Vec::new() };
         for tree in trees {
-            let first = this.tiles.len();
+            let first = this.all.len();
             this.starts.extend(tree.root.clone().map(|_| tree.root.start));
             for branch in &tree.branches {
                 this.starts.extend(branch.clone().map(|_| branch.start));
@@ -80,7 +85,7 @@ impl Tiles {
             let end = tree.branches.last().map_or(tree.root.end, |branch| branch.end);
             this.cut(tree.root.clone(), tree.root.start..tree.root.start);
             this.cut(tree.root.end..end, tree.root.clone());
-            this.trees.push((tree.root.start..end, first..this.tiles.len()));
+            this.trees.push((tree.root.start..end, first..this.all.len()));
         }
         this
     }
@@ -89,7 +94,7 @@ impl Tiles {
         for first in rows.clone().step_by(TILE) {
             let rows = first..(first + TILE).min(rows.end);
             let local = self.starts[first]..rows.end;
-            self.tiles.push(Tile { rows, root: root.clone(), local });
+            self.all.push(Tile { rows, root: root.clone(), local });
         }
     }
 
@@ -143,8 +148,8 @@ pub(super) fn forward(shape: AttentionShape, tiles: &Tiles, qkv: &[f32]) -> (Vec
     let mut out = vec![0.0; tiles.len() * heads * dim];
     let mut logs = vec![0.0; tiles.len() * heads];
     let (mut out_left, mut logs_left) = (&mut out[..], &mut logs[..]);
-    let mut work = Vec::with_capacity(tiles.tiles.len());
-    for tile in &tiles.tiles {
+    let mut work = Vec::with_capacity(tiles.all.len());
+    for tile in &tiles.all {
         let (out, rest) = out_left.split_at_mut(tile.rows.len() * heads * dim);
         let (logs, rest_logs) = logs_left.split_at_mut(tile.rows.len() * heads);
         (out_left, logs_left) = (rest, rest_logs);
@@ -259,7 +264,7 @@ impl Pass<'_> {
         let (tree_rows, tree_tiles) = self.tiles.trees[tree].clone();
         let empty = || vec![0.0; tree_rows.len() * dim];
         let mut gradients = HeadGradients { q: empty(), k: empty(), v: empty() };
-        for tile in &self.tiles.tiles[tree_tiles] {
+        for tile in &self.tiles.all[tree_tiles] {
             let (rows, keys) = (tile.rows.len(), tile.keys());
             scores(shape, tile, qkv, head, weights);
             let start = tile.rows.start * heads * dim + head * dim;

@@ -66,7 +66,7 @@ pub struct DecoderBatch {
 
 /// Angles and ranges, for the kind of layers there is.
 enum Layout {
-    Plain(Rotary, TreeAttention),
+    Plain(Box<(Rotary, TreeAttention)>),
     Frozen(Arc<AttentionLayout>),
 }
 
@@ -216,10 +216,10 @@ impl LlamaDecoder {
     pub fn batch(&self, batch: &PackedBatch, dropout: Option<Dropout>) -> DecoderBatch {
         let ranges: Vec<TreeRanges> = batch.trees.iter().map(ranges).collect();
         let layout = match &self.layers {
-            Layers::Plain(_) => Layout::Plain(
+            Layers::Plain(_) => Layout::Plain(Box::new((
                 self.rotary(&batch.positions),
                 TreeAttention::new(&ranges, &self.place.device),
-            ),
+            ))),
             Layers::Frozen(_) => {
                 let rotary = self.rotary_table(&batch.positions);
                 Layout::Frozen(Arc::new(AttentionLayout::new(&ranges, rotary)))
@@ -249,7 +249,8 @@ impl LlamaDecoder {
         let dropout = batch.dropout.as_ref();
         let mut x = embedded;
         match (&self.layers, &batch.layout) {
-            (Layers::Plain(layers), Layout::Plain(rotary, attention)) => {
+            (Layers::Plain(layers), Layout::Plain(layout)) => {
+                let (rotary, attention) = &**layout;
                 for (index, layer) in layers.iter().enumerate() {
                     let place = Place { layer, index, adapter, dropout };
                     let (q, k, v) = self.project(place, x.clone(), rotary);
