@@ -109,7 +109,8 @@ pub(crate) fn multiply(out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: 
 }
 
 /// [`multiply`] on all threads, in blocks of rows whose size does not depend on how many threads
-/// there are: where the library begins a block may decide how it rounds.
+/// there are: where the library begins a block may decide how it rounds. Every block packs `b` again, so
+/// that small ones would cost more than they share out.
 pub(crate) fn multiply_rows(
     out: MatrixMut<'_>,
     a: Matrix<'_>,
@@ -117,7 +118,7 @@ pub(crate) fn multiply_rows(
     scale: f32,
     add: bool,
 ) {
-    const BLOCK: usize = 64;
+    const BLOCK: usize = 256;
     let MatrixMut { values, rows, columns, row_step } = out;
     if rows <= BLOCK || columns == 0 {
         return multiply(MatrixMut { values, rows, columns, row_step }, a, b, scale, add);

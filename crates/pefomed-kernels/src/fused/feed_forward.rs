@@ -81,11 +81,17 @@ fn swiglu_backward(gate_up: &[f32], gradient: &[f32], width: usize) -> Vec<f32> 
             for ((row, g), out) in rows.zip(out.chunks_exact_mut(2 * width)) {
                 let (gate, up) = row.split_at(width);
                 let (d_gate, d_up) = out.split_at_mut(width);
-                let outs = d_gate.iter_mut().zip(d_up);
-                for (((d_gate, d_up), g), (gate, up)) in outs.zip(g).zip(gate.iter().zip(up)) {
-                    let sigmoid = 1.0 / (1.0 + exp(-gate));
+                // One result a loop: with two the compiler gives up on vectors.
+                for (sigmoid, gate) in d_up.iter_mut().zip(gate) {
+                    *sigmoid = 1.0 / (1.0 + exp(-gate));
+                }
+                for (((d_gate, sigmoid), gate), (g, up)) in
+                    d_gate.iter_mut().zip(&*d_up).zip(gate).zip(g.iter().zip(up))
+                {
                     *d_gate = g * up * sigmoid * (1.0 + gate * (1.0 - sigmoid));
-                    *d_up = g * gate * sigmoid;
+                }
+                for ((d_up, gate), g) in d_up.iter_mut().zip(gate).zip(g) {
+                    *d_up *= g * gate;
                 }
             }
         });

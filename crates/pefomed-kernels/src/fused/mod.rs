@@ -12,12 +12,14 @@ mod feed_forward;
 mod low_rank;
 mod rms_norm;
 mod rotary;
+mod target_loss;
 mod tree_attention;
 
 pub use attention::{AttentionHalf, AttentionLayout, AttentionShape, Projected};
 pub use feed_forward::{FeedForward, FeedForwardHalf};
 pub use low_rank::LowRankSite;
 pub use rotary::RotaryTable;
+pub use target_loss::TargetLoss;
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::attention::{TreeAttention, TreeRanges};
+use crate::cross_entropy::cross_entropy_sum;
 use crate::dropout::{Dropout, PositionKey};
 use crate::frozen::{FrozenLinear, Precision};
 use crate::host_function::{HostFunction, apply};
@@ -269,6 +270,29 @@ proptest! {
         for precision in [Precision::Float32, Precision::fastest()] {
             let far = feed_forward_case(rows, adapted, seed, precision);
             prop_assert!(far.iter().all(|far| *far < tolerance(precision)), "{precision} {far:?}");
+        }
+    }
+}
+
+#[test]
+fn the_loss_of_a_frozen_head_is_that_of_plain_operations() {
+    for (rows, vocabulary) in [(1, 50), (70, 1100)] {
+        let mut case = Case::new(rows, &[[vocabulary, C]], &[false], 4);
+        // Towards the one number of the output.
+        case.toward = vec![1.7];
+        let targets: Vec<u32> = (0..rows).map(|row| (row * 7919 % vocabulary) as u32).collect();
+        let reference = case.differentiate(DType::F64, |inputs| {
+            let (_, maps) = case.plain(inputs);
+            cross_entropy_sum(inputs[0].clone(), maps[0].weight.clone(), &targets).reshape([1, 1])
+        });
+        for precision in [Precision::Float32, Precision::fastest()] {
+            let head = FrozenLinear::new(&[&case.weights[0].0], C, precision);
+            let loss = Arc::new(TargetLoss::new(Arc::new(head), targets.clone()));
+            let ours = case.differentiate(DType::F32, |inputs| {
+                apply(loss.clone(), inputs[0].clone(), Vec::new())
+            });
+            let far = Case::distances(&ours, &reference);
+            assert!(far.iter().all(|far| *far < tolerance(precision)), "{precision} {far:?}");
         }
     }
 }

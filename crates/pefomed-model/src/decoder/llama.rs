@@ -10,8 +10,9 @@ use pefomed_data::pack::TreeSpan;
 use pefomed_kernels::attention::{TreeAttention, TreeRanges};
 use pefomed_kernels::cross_entropy::cross_entropy_sum;
 use pefomed_kernels::dropout::Dropout;
-use pefomed_kernels::frozen::Precision;
-use pefomed_kernels::fused::{AttentionLayout, RotaryTable};
+use pefomed_kernels::frozen::{FrozenLinear, Precision};
+use pefomed_kernels::fused::{AttentionLayout, RotaryTable, TargetLoss};
+use pefomed_kernels::host_function;
 use pefomed_kernels::norm::rms_norm;
 use pefomed_kernels::rotary::Rotary;
 
@@ -21,7 +22,7 @@ use super::keys::KeyStyle;
 use crate::adapter::{LoraAdapter, Site};
 use crate::config::LlamaConfig;
 use crate::error::ModelError;
-use crate::parameters::{Parameter, Placement, Trainable};
+use crate::parameters::{Parameter, Placement, Trainable, read};
 use crate::weights::Loader;
 
 /// Tensors of one layer; projections are `[out, in]`.
@@ -47,6 +48,8 @@ pub struct LlamaDecoder {
     layers: Layers,
     pub(super) norm: Tensor<1>,
     pub(super) head: Option<Tensor<2>>,
+    /// The head once more, packed with the layers.
+    frozen_head: Option<Arc<FrozenLinear>>,
 }
 
 /// The layers, as tensors of the framework or packed.
@@ -79,7 +82,15 @@ impl LlamaDecoder {
         norm: Tensor<1>,
         head: Option<Tensor<2>>,
     ) -> Self {
-        Self { config, place, embedding, layers: Layers::Plain(layers), norm, head }
+        Self {
+            config,
+            place,
+            embedding,
+            layers: Layers::Plain(layers),
+            norm,
+            head,
+            frozen_head: None,
+        }
     }
 
     /// Packs the layers for good: they are computed faster and can no longer be trained. Only the
@@ -102,14 +113,24 @@ impl LlamaDecoder {
             }
             other => other,
         };
-        Ok(Self { layers, ..self })
+        let frozen_head = match &layers {
+            Layers::Frozen(_) => {
+                let head = read(self.head.clone().unwrap_or_else(|| self.embedding.clone()));
+                Some(Arc::new(FrozenLinear::new(&[&head], self.config.hidden_size, precision)))
+            }
+            Layers::Plain(_) => None,
+        };
+        Ok(Self { layers, frozen_head, ..self })
     }
 
-    /// Bytes of the packed layers; none when they are not packed.
+    /// Bytes of the packed layers and head; none when they are not packed.
     pub fn packed_bytes(&self) -> Option<usize> {
         match &self.layers {
             Layers::Plain(_) => None,
-            Layers::Frozen(layers) => Some(layers.iter().map(FrozenLayer::bytes).sum()),
+            Layers::Frozen(layers) => {
+                let head = self.frozen_head.iter().map(|head| head.bytes()).sum::<usize>();
+                Some(head + layers.iter().map(FrozenLayer::bytes).sum::<usize>())
+            }
         }
     }
 
@@ -354,11 +375,22 @@ impl LlamaDecoder {
     pub fn target_loss(&self, hidden: Tensor<2>, batch: &PackedBatch) -> Tensor<1> {
         let positions: Vec<usize> = batch.targets.iter().map(|target| target.position).collect();
         let tokens: Vec<u32> = batch.targets.iter().map(|target| target.token).collect();
+        if let Some(head) = &self.frozen_head {
+            let loss = TargetLoss::new(head.clone(), tokens);
+            let rows = self.rows(hidden, &positions);
+            return host_function::apply(Arc::new(loss), rows, Vec::new()).reshape([1]);
+        }
         cross_entropy_sum(self.rows(hidden, &positions), self.head(), &tokens)
     }
 
     /// Logits `[T, V]` of hidden states `[T, C]`.
     pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
+        if let Some(head) = &self.frozen_head {
+            let [rows, _] = hidden.dims();
+            let mut logits = vec![0.0; rows * head.outputs()];
+            head.forward(&read(hidden), &mut logits, false);
+            return self.place.tensor(logits, [rows, head.outputs()]);
+        }
         hidden.matmul(self.head().transpose())
     }
 }
