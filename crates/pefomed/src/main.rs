@@ -18,6 +18,7 @@ mod output;
 mod progress;
 mod scoring;
 mod signals;
+mod system;
 mod table;
 mod tuning;
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
-use pefomed_data::prediction::read_predictions;
+use pefomed_data::prediction::read_results;
 use pefomed_data::{DataError, Prediction, Task, files};
 use serde::{Deserialize, Serialize};
 
@@ -72,14 +72,14 @@ impl Items {
     /// [`RatingError::NoItems`] without a line, [`RatingError::SystemTwice`] for a name given
     /// twice, [`RatingError::SeveralConditions`] for a file with control images beside true ones,
     /// [`RatingError::DifferentItem`] when an id means different items in two files, otherwise those
-    /// of [`read_predictions`].
+    /// of [`read_results`].
     pub fn read(systems: &[System]) -> Result<Self, RatingError> {
         let mut read = Vec::new();
         for (index, system) in systems.iter().enumerate() {
             if systems[..index].iter().any(|other| other.name == system.name) {
                 return Err(RatingError::SystemTwice { name: system.name.clone() });
             }
-            let lines = read_predictions(&system.path)?;
+            let lines = read_results(&system.path, None)?;
             if let Some(line) = lines.iter().find(|line| line.condition != lines[0].condition) {
                 return Err(RatingError::SeveralConditions {
                     path: system.path.clone(),
@@ -133,8 +133,15 @@ impl Items {
 
 /// Lists of images by id, for the lines that have one.
 fn more_images(system: &System) -> Result<HashMap<String, Vec<String>>, DataError> {
-    let text = files::read_text(&system.path)?;
     let mut lists = HashMap::new();
+    let is_table = |ending: &std::ffi::OsStr| {
+        ["csv", "tsv", "tab"].iter().any(|known| ending.eq_ignore_ascii_case(known))
+    };
+    if system.path.extension().is_some_and(is_table) {
+        // A cell names one image.
+        return Ok(lists);
+    }
+    let text = files::read_text(&system.path)?;
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let more: MoreImages = serde_json::from_str(line).map_err(|error| DataError::Row {
             path: system.path.clone(),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use pefomed_data::Prediction;
-use pefomed_data::prediction::read_predictions;
+use pefomed_data::prediction::read_results;
 use pefomed_eval::agreement::LikertRange;
 use pefomed_eval::grade::read_grade_file;
 use pefomed_eval::{AgreeOptions, BootstrapOptions, agree, write_agreement_report};
@@ -80,7 +80,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
     }
     let mut predictions: BTreeMap<String, Vec<Prediction>> = BTreeMap::new();
     for (name, file) in &arguments.predictions {
-        predictions.entry(name.clone()).or_default().extend(read_predictions(file)?);
+        predictions.entry(name.clone()).or_default().extend(read_results(file, None)?);
     }
     if let Some(folder) = arguments.images.iter().find(|folder| !folder.is_dir()) {
         return Err(Usage(format!("--images `{}` is not a folder", folder.display())).into());

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use pefomed_data::prediction::read_predictions;
+use pefomed_data::prediction::read_results;
 use pefomed_data::readable::thousands;
 use pefomed_data::{ImageCondition, Prediction, Split};
 use pefomed_eval::compare::Difference;
@@ -65,7 +65,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
         } else {
             path.to_owned()
         };
-        Ok(read_predictions(&file)?)
+        Ok(read_results(&file, None)?)
     };
     if arguments.a == arguments.b {
         return Err(Usage("A and B are the same".to_owned()).into());

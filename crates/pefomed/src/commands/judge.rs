@@ -1,11 +1,11 @@
 //! `pefomed judge`: a model reads each text beside its reference, and says how good it is.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use pefomed_data::prediction::read_predictions;
+use pefomed_data::prediction::read_results;
 use pefomed_eval::BootstrapOptions;
 use pefomed_eval::grade::write_grades;
 use pefomed_eval::judge::grades::grades;
@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::context::Context;
 use crate::endpoint::{EndpointArguments, Load, incomplete};
 use crate::failure::Usage;
-use crate::judge_table;
+use crate::{judge_table, system};
 
 /// Tokens of a verdict at most. A line is enough; a model that thinks first needs room for that.
 const MAX_TOKENS: u32 = 1024;
@@ -169,7 +169,7 @@ fn read(files: &[String]) -> anyhow::Result<(Vec<JudgedItem>, PathBuf)> {
     let mut items = Vec::new();
     let mut first = None;
     for text in files {
-        let (system, path) = named_file(text);
+        let (system, path) = system::system(text);
         if path.is_dir() {
             let folder = path.display();
             return Err(Usage(format!(
@@ -178,43 +178,9 @@ fn read(files: &[String]) -> anyhow::Result<(Vec<JudgedItem>, PathBuf)> {
             ))
             .into());
         }
-        let predictions = read_predictions(&path)?;
+        let predictions = read_results(&path, None)?;
         items.extend(predictions.iter().map(|line| JudgedItem::new(&system, line)));
         first.get_or_insert(path);
     }
     Ok((items, first.unwrap_or_default()))
-}
-
-/// `NAME=FILE`, or a file under the name of its run folder, or else under its own.
-fn named_file(text: &str) -> (String, PathBuf) {
-    let path = Path::new(text);
-    if !path.exists()
-        && let Some((name, path)) = text.split_once('=')
-        && !name.trim().is_empty()
-    {
-        return (name.trim().to_owned(), PathBuf::from(path));
-    }
-    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let file = name(path).unwrap_or_default();
-    let folder = path.parent().and_then(name).filter(|_| file.starts_with("predictions-"));
-    let stem = file.strip_suffix(".jsonl").unwrap_or(&file).to_owned();
-    (folder.unwrap_or(stem), path.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn systems_are_called_like_their_run_or_file() {
-        let of = |text: &str| {
-            let (name, path) = named_file(text);
-            (name, path.display().to_string())
-        };
-        let pair = |name: &str, path: &str| (name.to_owned(), path.to_owned());
-        assert_eq!(of("runs/a/predictions-test.jsonl"), pair("a", "runs/a/predictions-test.jsonl"));
-        assert_eq!(of("predictions-test.jsonl").0, "predictions-test");
-        assert_eq!(of("runs/a/other.jsonl").0, "other");
-        assert_eq!(of("both stages=runs/x=y.jsonl"), pair("both stages", "runs/x=y.jsonl"));
-    }
 }

@@ -5,14 +5,14 @@ use std::process::ExitCode;
 
 use clap::Args;
 use pefomed_data::prediction::read_results;
-use pefomed_data::{ImageCondition, Prediction, Split, Task};
+use pefomed_data::{Prediction, Split, Task};
 use pefomed_eval::grade::write_grades;
 use pefomed_eval::{ScoreOptions, Scoring};
 use pefomed_train::RunFolder;
 
 use crate::context::Context;
 use crate::failure::Usage;
-use crate::{metrics_table, scoring, tuning};
+use crate::{metrics_table, scoring, system, tuning};
 
 /// Score predictions: a run folder, or files that anything may have written.
 #[derive(Args, Debug)]
@@ -116,39 +116,21 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
 
 /// Takes `NAME=` off the paths: the system's name, or what the first path calls it.
 fn named(what: &[String]) -> anyhow::Result<(String, Vec<PathBuf>)> {
-    let mut name: Option<&str> = None;
+    let mut name: Option<String> = None;
     let mut paths = Vec::new();
     for argument in what {
-        // A file that is there needs no name, whatever is in its own.
-        match argument.split_once('=').filter(|_| !Path::new(argument).exists()) {
-            Some((given, path)) if !given.is_empty() => {
-                if name.is_some_and(|name| name != given) {
-                    let problem = format!(
-                        "`{}` and `{given}` are two systems: score one at a time",
-                        name.unwrap_or_default()
-                    );
-                    return Err(Usage(problem).into());
-                }
-                name = Some(given);
-                paths.push(PathBuf::from(path));
-            }
-            _ => paths.push(PathBuf::from(argument)),
+        let (given, path) = system::named(argument);
+        if let (Some(name), Some(given)) = (&name, &given)
+            && name != given
+        {
+            let problem = format!("`{name}` and `{given}` are two systems: score one at a time");
+            return Err(Usage(problem).into());
         }
+        name = name.or(given);
+        paths.push(path);
     }
-    let own = || {
-        let first = paths.first()?;
-        let stem = if first.is_dir() {
-            first.canonicalize().ok()?.file_name()?.to_owned()
-        } else {
-            first.file_stem()?.to_owned()
-        };
-        let stem = stem.to_string_lossy();
-        let of_control = ImageCondition::ALL.iter().find_map(|condition| {
-            stem.strip_suffix(&format!(".{}", condition.name())).map(str::to_owned)
-        });
-        Some(of_control.unwrap_or_else(|| stem.into_owned()))
-    };
-    let name = name.map(str::to_owned).or_else(own).unwrap_or_else(|| "predictions".to_owned());
+    let own = || paths.first().map(|path| system::name_of(path));
+    let name = name.or_else(own).unwrap_or_else(|| "predictions".to_owned());
     Ok((name, paths))
 }
 

@@ -1,14 +1,15 @@
 //! The options that say what is rated, and by whom.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use pefomed_eval::rating::{Items, RatingKind, StudyRequest, System};
+
+use crate::system::system;
 
 /// What is rated, and by whom.
 #[derive(Args, Debug)]
 pub(super) struct Study {
-    /// Prediction files, one for each system; its name in exports is NAME, or that of the file. An
+    /// Prediction files, one for each system; its name in exports is NAME, or that of
+    /// the run folder or file. An
     /// existing store knows its items: the files may then be left out.
     #[arg(value_name = "[NAME=]FILE")]
     files: Vec<String>,
@@ -42,7 +43,14 @@ pub(super) struct Study {
 impl Study {
     /// The items of the named files; none without a file.
     pub(super) fn items(&self) -> anyhow::Result<Option<Items>> {
-        let systems: Vec<System> = self.files.iter().map(|word| system(word)).collect();
+        let systems: Vec<System> = self
+            .files
+            .iter()
+            .map(|word| {
+                let (name, path) = system(word);
+                System { name, path }
+            })
+            .collect();
         if systems.is_empty() { Ok(None) } else { Ok(Some(Items::read(&systems)?)) }
     }
 
@@ -65,36 +73,5 @@ impl Study {
             core: self.core,
             raters,
         }
-    }
-}
-
-/// `NAME=FILE`, or a file whose name, without its ending, is the system's.
-fn system(word: &str) -> System {
-    match word.split_once('=') {
-        Some((name, path)) if !name.is_empty() && !name.contains(['/', '\\']) => {
-            System { name: name.to_owned(), path: PathBuf::from(path) }
-        }
-        _ => {
-            let path = PathBuf::from(word);
-            let name = path.file_stem().map_or(word.into(), |stem| stem.to_string_lossy());
-            System { name: name.into_owned(), path }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn systems_are_named_by_the_user_or_by_their_file() {
-        let of = |word: &str| {
-            let System { name, path } = system(word);
-            (name, path.display().to_string())
-        };
-        assert_eq!(of("tuned=runs/a.jsonl"), ("tuned".to_owned(), "runs/a.jsonl".to_owned()));
-        let plain = ("predictions-test".to_owned(), "a/predictions-test.jsonl".to_owned());
-        assert_eq!(of("a/predictions-test.jsonl"), plain);
-        assert_eq!(of("runs/lr=1e-3/p.jsonl"), ("p".to_owned(), "runs/lr=1e-3/p.jsonl".to_owned()));
     }
 }
