@@ -5,6 +5,10 @@
 //! one thread or on many, and the seed fixes the whole run. A root draws once for all its branches.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use rayon::prelude::*;
+
+use crate::parallel::share;
+use crate::simd::widest;
 
 /// Names one position of a batch independently of the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,27 +51,38 @@ impl Dropout {
         }
         let threshold = (self.probability * 2_f64.powi(32)) as u64;
         let kept = (1.0 / (1.0 - self.probability)) as f32;
-        let mut mask = Vec::with_capacity(self.positions.len() * channels);
-        for key in &self.positions {
-            let mut state =
-                mix(self.seed ^ mix(site ^ mix(key.owner ^ mix(u64::from(key.position)))));
-            // Two 32-bit draws from each hash.
-            for pair in 0..channels.div_ceil(2) {
-                state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-                let bits = mix(state);
-                mask.push(if bits & 0xffff_ffff < threshold { 0.0 } else { kept });
-                if 2 * pair + 1 < channels {
-                    mask.push(if bits >> 32 < threshold { 0.0 } else { kept });
+        let mut mask = vec![0.0; self.positions.len() * channels];
+        // A hash weighs as much as a dozen numbers.
+        let share = share(self.positions.len(), 12 * channels);
+        let parts = mask.par_chunks_mut(share * channels).zip(self.positions.par_chunks(share));
+        parts.for_each(|(mask, positions)| {
+            widest(|| {
+                for (row, key) in mask.chunks_exact_mut(channels).zip(positions) {
+                    let start =
+                        mix(self.seed ^ mix(site ^ mix(key.owner ^ mix(u64::from(key.position)))));
+                    // Two 32-bit draws from each hash, and one from the last of an odd row.
+                    for (index, pair) in row.chunks_mut(2).enumerate() {
+                        let bits = mix(start.wrapping_add(GOLDEN.wrapping_mul(index as u64 + 1)));
+                        pair[0] = if bits & 0xffff_ffff < threshold { 0.0 } else { kept };
+                        if let Some(second) = pair.get_mut(1) {
+                            *second = if bits >> 32 < threshold { 0.0 } else { kept };
+                        }
+                    }
                 }
-            }
-        }
+            });
+        });
         Some(mask)
     }
 }
 
+/// The step of SplitMix64.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// The finalizer of SplitMix64 (Steele, Lea, Flood 2014): every input bit reaches every output bit.
+#[expect(clippy::inline_always, reason = "a loop is compiled for wide vectors where it is inlined")]
+#[inline(always)]
 fn mix(mut z: u64) -> u64 {
-    z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = z.wrapping_add(GOLDEN);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)

@@ -310,10 +310,12 @@ fn texts(page: &mut Page, task: &TaskMetrics) {
         Task::Report => "<h3>Reports</h3>",
         _ => "<h3>Captions</h3>",
     });
+    let mut counts = Vec::new();
     let mut columns = vec![String::new()];
     for condition in &task.conditions {
         let n = thousands(condition.overall.n as u64);
-        columns.push(format!("{}, n = {n}", condition_name(condition.condition)));
+        counts.push(format!("{n} under the {}", condition_name(condition.condition).to_lowercase()));
+        columns.push(condition_name(condition.condition).to_owned());
     }
     for drop in &task.image_dependence {
         columns.push(format!("True less {}", drop.control.name()));
@@ -325,11 +327,12 @@ fn texts(page: &mut Page, task: &TaskMetrics) {
         body.push_str(&row(name, &cells));
     }
     let caption = format!(
-        "How alike texts and references are worded, in per cent of each metric’s unit (CIDEr times \
+        "How alike texts and references are worded ({}), in per cent of each metric’s unit (CIDEr times \
          100). It says nothing on whether they mean the same: a report that denies what the reference \
          finds can share most of its words. A value tells something only beside the one without the \
          right image.{}",
+        counts.join(", "),
         incomplete(task)
     );
-    page.table("scores", &caption, &head(&columns), &body);
+    page.table("scores dense", &caption, &head(&columns), &body);
 }

@@ -3,8 +3,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use crate::dropout::Dropout;
-use crate::matmul::{Matrix, MatrixMut, multiply_rows};
+use crate::matmul::{Matrix, MatrixMut, multiply, multiply_rows};
+use crate::parallel::share;
 
 /// Where an update sits: which of the block's inputs are its matrices, and how they are applied.
 #[derive(Clone, Debug)]
@@ -72,7 +75,17 @@ impl LowRank<'_> {
     fn dropped<'x>(x: &'x [f32], mask: Option<&[f32]>) -> Cow<'x, [f32]> {
         match mask {
             None => Cow::Borrowed(x),
-            Some(mask) => Cow::Owned(x.iter().zip(mask).map(|(x, m)| x * m).collect()),
+            Some(mask) => {
+                let mut dropped = vec![0.0; x.len()];
+                let share = share(x.len(), 1);
+                let read = x.par_chunks(share).zip(mask.par_chunks(share));
+                dropped.par_chunks_mut(share).zip(read).for_each(|(dropped, (x, mask))| {
+                    for ((dropped, x), m) in dropped.iter_mut().zip(x).zip(mask) {
+                        *dropped = x * m;
+                    }
+                });
+                Cow::Owned(dropped)
+            }
         }
     }
 
@@ -116,31 +129,35 @@ impl LowRank<'_> {
         if let Some(mask) = &mask {
             let mut update = vec![0.0; rows * inputs];
             multiply_rows(MatrixMut::new(&mut update, rows, inputs), d_narrow, a, 1.0, false);
-            for ((dx, update), mask) in dx.iter_mut().zip(&update).zip(mask) {
-                *dx += update * mask;
-            }
+            let share = share(dx.len(), 1);
+            let read = update.par_chunks(share).zip(mask.par_chunks(share));
+            dx.par_chunks_mut(share).zip(read).for_each(|(dx, (update, mask))| {
+                for ((dx, update), m) in dx.iter_mut().zip(update).zip(mask) {
+                    *dx += update * m;
+                }
+            });
         } else {
             multiply_rows(MatrixMut::new(dx, rows, inputs), d_narrow, a, 1.0, true);
         }
-        if wanted[self.slot] {
+        // Both sum over the rows, each on a thread of its own.
+        let of_a = || {
             let x = Self::dropped(x, mask.as_deref());
             let mut da = vec![0.0; self.a.len()];
             let (out, x) = (MatrixMut::new(&mut da, rank, inputs), Matrix::new(&x, rows, inputs));
-            multiply_rows(out, d_narrow.transposed(), x, 1.0, false);
-            gradients[self.slot] = da;
-        }
-        if wanted[self.slot + 1] {
+            multiply(out, d_narrow.transposed(), x, 1.0, false);
+            da
+        };
+        let of_b = || {
             let mut db = vec![0.0; self.b.len()];
-            let narrow = Matrix::new(narrow, rows, rank);
-            multiply_rows(
-                MatrixMut::new(&mut db, outputs, rank),
-                g.transposed(),
-                narrow,
-                scale,
-                false,
-            );
-            gradients[self.slot + 1] = db;
-        }
+            let (out, narrow) =
+                (MatrixMut::new(&mut db, outputs, rank), Matrix::new(narrow, rows, rank));
+            multiply(out, g.transposed(), narrow, scale, false);
+            db
+        };
+        let (wants_a, wants_b) = (wanted[self.slot], wanted[self.slot + 1]);
+        let (da, db) = rayon::join(|| wants_a.then(of_a), || wants_b.then(of_b));
+        gradients[self.slot] = da.unwrap_or_default();
+        gradients[self.slot + 1] = db.unwrap_or_default();
     }
 }
 
