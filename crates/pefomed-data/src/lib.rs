@@ -20,6 +20,7 @@ pub mod pack;
 pub mod phantom;
 pub mod prediction;
 pub mod prompt;
+pub mod random;
 pub mod readable;
 pub mod split;
 #[cfg(feature = "tokenizers")]

@@ -50,6 +50,7 @@ pub mod rating;
 pub mod report;
 pub mod score;
 mod text;
+mod versioned;
 pub mod vqa;
 
 pub use agreement::{AgreeOptions, Agreement, agree};

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::EvalError;
 use crate::bootstrap::{BootstrapOptions, Estimate};
 use crate::lexical::MeteorKind;
+use crate::versioned;
 
 /// The contents of `metrics-<split>.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,20 +67,7 @@ impl Metrics {
     /// [`EvalError::Data`] when it cannot be read or is not a metrics file,
     /// [`EvalError::NewerFormat`] when a newer version wrote it.
     pub fn read(path: &Path) -> Result<Self, EvalError> {
-        #[derive(Deserialize)]
-        struct Head {
-            format: u32,
-        }
-        // The version comes first: a newer layout must not be reported as broken JSON.
-        let head: Head = files::read_json(path)?;
-        if head.format > Self::FORMAT {
-            return Err(EvalError::NewerFormat {
-                path: path.to_owned(),
-                found: head.format,
-                supported: Self::FORMAT,
-            });
-        }
-        Ok(files::read_json(path)?)
+        versioned::read(path, Self::FORMAT)
     }
 
     /// The scores of one task.

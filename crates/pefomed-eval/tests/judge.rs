@@ -11,10 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use pefomed_data::{ImageCondition, Task};
+use pefomed_eval::agreement::LikertRange;
 use pefomed_eval::judge::http::{Endpoint, Http, Key};
 use pefomed_eval::judge::journal::Journal;
 use pefomed_eval::judge::plan::Judge;
-use pefomed_eval::judge::summary::{LikertScale, Numbers};
+use pefomed_eval::judge::summary::Numbers;
 use pefomed_eval::judge::{
     Asking, Halt, Judged, JudgedItem, Kind, Outcome, Patience, Plan, Prompt, Sampling, Summary,
     Verdict, grades,
@@ -431,7 +432,7 @@ fn a_key_reaches_the_endpoint_and_nothing_else() {
 
 fn summary(judge: &Judge, plan: &Plan, judged: &Judged) -> Summary {
     let bootstrap = BootstrapOptions::default();
-    Summary::new(judge, plan, judged, LikertScale::ZeroToFour, &bootstrap).unwrap()
+    Summary::new(judge, plan, judged, LikertRange::ZeroToFour, &bootstrap).unwrap()
 }
 
 /// Two groups, four items, three repeats; the replies are worked out by hand below.
@@ -484,7 +485,7 @@ fn numbers_are_those_of_the_worked_example() {
         &judge,
         &plan,
         &judged,
-        LikertScale::Percent,
+        LikertRange::Percent,
         &BootstrapOptions { resamples: 50, ..BootstrapOptions::default() },
     )
     .unwrap();

@@ -7,13 +7,14 @@
 //! boundary: its image is then read twice, but a step always weighs the same number of questions.
 //!
 //! A pass is a function of (seed, number of the pass) alone, so a resumed run works out where it
-//! stood instead of storing it. The shuffle is written out here, over ChaCha8's stream, so that no
+//! stood instead of storing it. The shuffle is the project's own, over ChaCha8's stream, so that no
 //! new version of a library deals the questions differently under an old checkpoint.
 
 use std::collections::BTreeMap;
 
+use pefomed_data::random::shuffle;
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand_chacha::rand_core::SeedableRng as _;
 
 /// The questions of one optimizer step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -126,16 +127,6 @@ impl Sampler {
         key[8..16].copy_from_slice(&epoch.to_le_bytes());
         key[16..].copy_from_slice(b"question-sampler");
         ChaCha8Rng::from_seed(key)
-    }
-}
-
-/// Fisher and Yates's shuffle, from the end. An index below n is the high word of n times a random
-/// word: for any n that fits in memory the bias is below 2⁻²⁴.
-fn shuffle<T>(items: &mut [T], random: &mut ChaCha8Rng) {
-    for last in (1..items.len()).rev() {
-        let bound = last as u128 + 1;
-        let index = (u128::from(random.next_u64()) * bound) >> 64;
-        items.swap(last, index as usize);
     }
 }
 

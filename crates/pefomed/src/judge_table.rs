@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use pefomed_data::readable::thousands;
 use pefomed_eval::Estimate;
-use pefomed_eval::judge::summary::{LikertScale, Numbers, Results};
+use pefomed_eval::agreement::LikertRange;
+use pefomed_eval::judge::summary::{Numbers, Results};
 use pefomed_eval::judge::{ErrorCounts, ItemName, Kind, Summary};
 
 use crate::metrics_table::{interval, percent};
@@ -54,13 +55,13 @@ fn kind_text(kind: Kind, results: &[&Results]) -> String {
                 _ => None,
             });
             let scale = scale.unwrap_or_default();
-            head.push(format!("weighted average ({})", scale.name()));
+            head.push(format!("weighted average ({scale})"));
             "Weighted average: Σ s·n / Σ n over the levels s with their counts n"
                 .clone_into(&mut note);
             note.push_str(match scale {
-                LikertScale::ZeroToFour => ", 0 (worst) to 4.\n",
-                LikertScale::OneToFive => ", with 1 added to each level: 1 (worst) to 5.\n",
-                LikertScale::Percent => ", 25 for each level: 0 (worst) to 100.\n",
+                LikertRange::ZeroToFour => ", 0 (worst) to 4.\n",
+                LikertRange::OneToFive => ", with 1 added to each level: 1 (worst) to 5.\n",
+                LikertRange::Percent => ", 25 for each level: 0 (worst) to 100.\n",
             });
         }
         Kind::Errors => head.extend(row(["significant a report", "all a report"])),

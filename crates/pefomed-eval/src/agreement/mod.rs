@@ -55,6 +55,7 @@ use crate::EvalError;
 use crate::bootstrap::BootstrapOptions;
 use crate::compare::check_permutations;
 use crate::grade::{Grade, GraderKind, Scale};
+use crate::versioned;
 
 /// What [`agree`] needs to know.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -153,19 +154,7 @@ impl Agreement {
     /// [`EvalError::Data`] when it cannot be read or is no such file, [`EvalError::NewerFormat`]
     /// when a newer version wrote it.
     pub fn read(path: &Path) -> Result<Self, EvalError> {
-        #[derive(Deserialize)]
-        struct Head {
-            format: u32,
-        }
-        let head: Head = files::read_json(path)?;
-        if head.format > Self::FORMAT {
-            return Err(EvalError::NewerFormat {
-                path: path.to_owned(),
-                found: head.format,
-                supported: Self::FORMAT,
-            });
-        }
-        Ok(files::read_json(path)?)
+        versioned::read(path, Self::FORMAT)
     }
 
     /// Whether someone of this kind graded.

@@ -11,43 +11,9 @@ use super::plan::{ItemName, Judge, Plan};
 use super::run::{FailedItem, Halt, Judged};
 use super::sampling::Sampling;
 use super::verdict::Verdict;
+use crate::agreement::LikertRange;
 use crate::bootstrap::ClusterTotals;
 use crate::{BootstrapOptions, Estimate, EvalError};
-
-/// How the levels 0 to 4 of the Likert scale are shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub enum LikertScale {
-    /// 0 to 4, as they are asked for.
-    #[default]
-    #[serde(rename = "0-4")]
-    ZeroToFour,
-    /// 1 to 5.
-    #[serde(rename = "1-5")]
-    OneToFive,
-    /// 0 to 100 in steps of 25.
-    #[serde(rename = "0-100")]
-    Percent,
-}
-
-impl LikertScale {
-    /// The name used on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ZeroToFour => "0-4",
-            Self::OneToFive => "1-5",
-            Self::Percent => "0-100",
-        }
-    }
-
-    /// A value of 0 to 4 on this scale.
-    pub fn of(self, value: f64) -> f64 {
-        match self {
-            Self::ZeroToFour => value,
-            Self::OneToFive => value + 1.0,
-            Self::Percent => value * 25.0,
-        }
-    }
-}
 
 /// Everything that one call of a judge came to.
 #[derive(Clone, Debug, Serialize)]
@@ -127,7 +93,7 @@ pub enum Numbers {
         /// Verdicts of level 0, 1, 2, 3 and 4.
         counts: [usize; 5],
         /// Which scale the average is on.
-        scale: LikertScale,
+        scale: LikertRange,
         /// Σ s·n_s / Σ n_s over the levels s with their counts n_s, on that scale.
         weighted_average: Estimate,
     },
@@ -185,7 +151,7 @@ impl Summary {
         judge: &Judge,
         plan: &Plan,
         judged: &Judged,
-        scale: LikertScale,
+        scale: LikertRange,
         bootstrap: &BootstrapOptions,
     ) -> Result<Self, EvalError> {
         bootstrap.check()?;
@@ -265,7 +231,7 @@ fn totals<const K: usize>(
 fn numbers(
     kind: Kind,
     verdicts: &[&Verdict],
-    scale: LikertScale,
+    scale: LikertRange,
     bootstrap: &BootstrapOptions,
 ) -> Option<Numbers> {
     if verdicts.is_empty() {
@@ -287,7 +253,7 @@ fn numbers(
                 }
             }
             let [weighted_average] =
-                totals(verdicts, |verdict| [scale.of(value(verdict))]).estimates(bootstrap);
+                totals(verdicts, |verdict| [scale.show(value(verdict))]).estimates(bootstrap);
             Numbers::Likert { counts, scale, weighted_average }
         }
         Kind::Errors => {

@@ -11,9 +11,10 @@
 //!
 //! Both follow from the seed and the raters' names alone, through ChaCha8 and SHA-256.
 
+use pefomed_data::random::shuffle;
 use serde::Serialize;
 
-use super::random::{generator, shuffle};
+use super::random::generator;
 use super::{Items, Rater, RatingError};
 
 /// How items are shared out.

@@ -3,7 +3,7 @@
 
 use pefomed_data::files;
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+use rand_chacha::rand_core::SeedableRng as _;
 
 /// A generator whose stream depends on all of `words` and on nothing else.
 pub(super) fn generator<'a>(words: impl IntoIterator<Item = &'a str>) -> ChaCha8Rng {
@@ -16,18 +16,10 @@ pub(super) fn generator<'a>(words: impl IntoIterator<Item = &'a str>) -> ChaCha8
     ChaCha8Rng::from_seed(key)
 }
 
-/// Fisher and Yates's shuffle, from the end. An index below n is the high word of n times a random
-/// word: for any n that fits in memory the bias is below 2⁻²⁴.
-pub(super) fn shuffle<T>(items: &mut [T], random: &mut ChaCha8Rng) {
-    for last in (1..items.len()).rev() {
-        let bound = last as u128 + 1;
-        let index = (u128::from(random.next_u64()) * bound) >> 64;
-        items.swap(last, index as usize);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use pefomed_data::random::shuffle;
+
     use super::*;
 
     #[test]

@@ -314,7 +314,8 @@ fn texts(page: &mut Page, task: &TaskMetrics) {
     let mut columns = vec![String::new()];
     for condition in &task.conditions {
         let n = thousands(condition.overall.n as u64);
-        counts.push(format!("{n} under the {}", condition_name(condition.condition).to_lowercase()));
+        counts
+            .push(format!("{n} under the {}", condition_name(condition.condition).to_lowercase()));
         columns.push(condition_name(condition.condition).to_owned());
     }
     for drop in &task.image_dependence {

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use pefomed_data::prediction::read_results;
 use pefomed_eval::BootstrapOptions;
+use pefomed_eval::agreement::LikertRange;
 use pefomed_eval::grade::write_grades;
 use pefomed_eval::judge::grades::grades;
 use pefomed_eval::judge::journal::Journal;
-use pefomed_eval::judge::summary::LikertScale;
 use pefomed_eval::judge::{Judge, JudgedItem, Kind, Prompt, Summary, Verdict};
 use serde_json::json;
 
@@ -64,25 +64,11 @@ pub(crate) struct Arguments {
     /// Also write the verdicts as grades, for `pefomed agree`.
     #[arg(long, value_name = "FILE")]
     grades: Option<PathBuf>,
-    /// The scale that the average of Likert levels is shown on.
-    #[arg(long, value_enum, default_value_t = Scale::ZeroToFour)]
-    scale: Scale,
+    /// The scale that the average of Likert levels is shown on: 0-4, 1-5 or 0-100.
+    #[arg(long, value_name = "RANGE", default_value = "0-4")]
+    scale: LikertRange,
     #[command(flatten)]
     endpoint: EndpointArguments,
-}
-
-/// How Likert levels are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Scale {
-    /// As they are asked for.
-    #[value(name = "0-4")]
-    ZeroToFour,
-    /// One more.
-    #[value(name = "1-5")]
-    OneToFive,
-    /// 25 for each level.
-    #[value(name = "0-100")]
-    Percent,
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<ExitCode> {
@@ -129,13 +115,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
     if let Some(path) = &arguments.grades {
         write_grades(path, &grades(&judged, &judge.model))?;
     }
-    let scale = match arguments.scale {
-        Scale::ZeroToFour => LikertScale::ZeroToFour,
-        Scale::OneToFive => LikertScale::OneToFive,
-        Scale::Percent => LikertScale::Percent,
-    };
     let bootstrap = BootstrapOptions::default();
-    let summary = Summary::new(&judge, &plan, &judged, scale, &bootstrap)?;
+    let summary = Summary::new(&judge, &plan, &judged, arguments.scale, &bootstrap)?;
     context.output.result(&judge_table::text(&summary), &summary)?;
     context.progress.note(&format!("every reply is in {}", path.display()));
     match incomplete(judged.failed.len(), judged.not_asked, judged.halt.as_ref()) {
