@@ -218,3 +218,38 @@ fn images_that_cannot_be_read_are_named() {
     fs::copy(at.join("images/p1.png"), at.join("images/p2.png")).unwrap();
     pefomed(at, "train recipe.toml --out run -q").ok();
 }
+
+#[test]
+fn questions_without_an_image_or_about_two_are_ordinary_questions() {
+    let folder = with_recipe(3);
+    let path = folder.path().join("vqa.jsonl");
+    let mut data = fs::read_to_string(&path).unwrap();
+    for (split, first, second) in [("train", 0, 1), ("test", 6, 7)] {
+        let none = serde_json::json!({
+            "id": format!("{split}-none"), "question": "What is a half?", "answer": "a part",
+            "split": split,
+        });
+        let two = serde_json::json!({
+            "id": format!("{split}-two"), "images": [format!("p{first}.png"), format!("p{second}.png")],
+            "question": "Are both alike?", "answer": "no", "split": split,
+        });
+        data.push_str(&format!("{none}\n{two}\n"));
+    }
+    fs::write(&path, data).unwrap();
+    pefomed(folder.path(), "train recipe.toml --out run").ok();
+    pefomed(folder.path(), "predict run").ok();
+    for condition in ["", ".blank", ".shuffled"] {
+        let file = folder.path().join(format!("run/predictions-test{condition}.jsonl"));
+        let text = fs::read_to_string(file).unwrap();
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        for (id, images) in [("test-none", 0), ("test-two", 2), ("6-a", 1)] {
+            let line = lines.iter().find(|line| line["id"] == id).unwrap();
+            let prompt = line["prompt"].as_str().unwrap();
+            assert_eq!(prompt.matches("<ImageHere>").count(), images, "{prompt}");
+        }
+    }
+    let scores = pefomed(folder.path(), "score run").ok();
+    assert!(scores.contains("true image"), "{scores}");
+    pefomed(folder.path(), "report run").ok();
+}
