@@ -5,6 +5,7 @@
 //! file format. It is the only crate that may contain `unsafe`.
 
 pub mod attention;
+mod bf16;
 pub mod cross_entropy;
 pub mod dropout;
 pub mod frozen;

@@ -1,12 +1,17 @@
-//! Float32 products of strided matrices: the `gemm` crate behind bounds that are checked.
+//! Products of strided matrices: in float32 the `gemm` crate behind bounds that are checked, or
+//! rounded to bfloat16.
 //!
 //! A product runs on the calling thread: most of them are pieces of something that was cut before.
-//! [`multiply_rows`] is for whole ones.
+//! [`Multiplier::multiply_rows`] is for whole ones.
 
 #![allow(unsafe_code)]
 
+use std::ops::Range;
+
 use gemm::Parallelism;
 use rayon::prelude::*;
+
+use crate::bf16::{Kernel, Panels};
 
 /// A matrix to read: element `(i, j)` lies at `i · row_step + j · column_step`.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +49,44 @@ impl<'a> Matrix<'a> {
         Self { values, rows, columns, row_step, column_step: 1 }
     }
 
+    /// Number of rows.
+    pub(crate) fn rows(self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns.
+    pub(crate) fn columns(self) -> usize {
+        self.columns
+    }
+
+    /// Whether rows are without gaps; otherwise columns are.
+    pub(crate) fn has_rows(self) -> bool {
+        self.column_step == 1
+    }
+
+    /// A row without gaps.
+    pub(crate) fn row(self, index: usize) -> &'a [f32] {
+        assert!(self.column_step == 1, "a row with gaps");
+        &self.values[index * self.row_step..][..self.columns]
+    }
+
+    /// A column without gaps.
+    pub(crate) fn column(self, index: usize) -> &'a [f32] {
+        assert!(self.row_step == 1, "a column with gaps");
+        &self.values[index * self.column_step..][..self.rows]
+    }
+
+    /// Some of the rows, at least one.
+    pub(crate) fn some_rows(self, rows: Range<usize>) -> Self {
+        Self { values: &self.values[rows.start * self.row_step..], rows: rows.len(), ..self }
+    }
+
+    /// Some of the columns, at least one.
+    pub(crate) fn some_columns(self, columns: Range<usize>) -> Self {
+        let values = &self.values[columns.start * self.column_step..];
+        Self { values, columns: columns.len(), ..self }
+    }
+
     /// The same values with rows for columns.
     pub(crate) fn transposed(self) -> Self {
         Self {
@@ -73,10 +116,99 @@ impl<'a> MatrixMut<'a> {
         assert!(fits(values.len(), rows, columns, row_step, 1), "a matrix beyond its values");
         Self { values, rows, columns, row_step }
     }
+
+    /// Number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns.
+    pub(crate) fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// The values, and how far rows are apart.
+    pub(crate) fn parts(&mut self) -> (&mut [f32], usize) {
+        (&mut *self.values, self.row_step)
+    }
+
+    /// All of it, for a while.
+    pub(crate) fn whole(&mut self) -> MatrixMut<'_> {
+        self.some_columns(0..self.columns)
+    }
+
+    /// Some of the columns, for a while.
+    pub(crate) fn some_columns(&mut self, columns: Range<usize>) -> MatrixMut<'_> {
+        assert!(columns.end <= self.columns, "columns beyond the last");
+        let values = self.values.get_mut(columns.start..).unwrap_or_default();
+        MatrixMut { values, rows: self.rows, columns: columns.len(), row_step: self.row_step }
+    }
+
+    /// Sets every element to zero.
+    pub(crate) fn clear(&mut self) {
+        for row in 0..self.rows {
+            self.values[row * self.row_step..][..self.columns].fill(0.0);
+        }
+    }
+
+    /// Blocks of so many rows, the last with what is left. There must be a row and a column.
+    pub(crate) fn into_blocks(
+        self,
+        count: usize,
+    ) -> impl IndexedParallelIterator<Item = MatrixMut<'a>> {
+        let Self { values, rows, columns, row_step } = self;
+        let length = (rows - 1) * row_step + columns;
+        let blocks = values[..length].par_chunks_mut(count * row_step);
+        blocks.with_max_len(1).enumerate().map(move |(index, values)| {
+            let rows = count.min(rows - index * count);
+            MatrixMut { values, rows, columns, row_step }
+        })
+    }
+}
+
+/// What a product's factors are rounded to. Sums are float32 in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Multiplier {
+    /// Not rounded.
+    Float32,
+    /// Rounded to bfloat16.
+    Bf16(Kernel),
+}
+
+impl Multiplier {
+    /// `out = scale · a · b`, or `out += …`, on this thread.
+    pub(crate) fn multiply(
+        self,
+        out: MatrixMut<'_>,
+        a: Matrix<'_>,
+        b: Matrix<'_>,
+        scale: f32,
+        add: bool,
+    ) {
+        match self {
+            Self::Float32 => multiply(out, a, b, scale, add),
+            Self::Bf16(kernel) => Panels::new(kernel, b, scale).multiply(out, a, add),
+        }
+    }
+
+    /// [`multiply`](Self::multiply) on all threads.
+    pub(crate) fn multiply_rows(
+        self,
+        out: MatrixMut<'_>,
+        a: Matrix<'_>,
+        b: Matrix<'_>,
+        scale: f32,
+        add: bool,
+    ) {
+        match self {
+            Self::Float32 => multiply_rows(out, a, b, scale, add),
+            Self::Bf16(kernel) => Panels::new(kernel, b, scale).multiply_rows(out, a, add),
+        }
+    }
 }
 
 /// `out = scale · a · b`, or `out += …`.
-pub(crate) fn multiply(out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32, add: bool) {
+fn multiply(out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32, add: bool) {
     assert_eq!((a.rows, a.columns, b.columns), (out.rows, b.rows, out.columns));
     if out.rows == 0 || out.columns == 0 {
         return;
@@ -111,26 +243,16 @@ pub(crate) fn multiply(out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: 
 /// [`multiply`] on all threads, in blocks of rows whose size does not depend on how many threads
 /// there are: where the library begins a block may decide how it rounds. Every block packs `b` again, so
 /// that small ones would cost more than they share out.
-pub(crate) fn multiply_rows(
-    out: MatrixMut<'_>,
-    a: Matrix<'_>,
-    b: Matrix<'_>,
-    scale: f32,
-    add: bool,
-) {
+fn multiply_rows(out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32, add: bool) {
     const BLOCK: usize = 256;
-    let MatrixMut { values, rows, columns, row_step } = out;
+    let (rows, columns) = (out.rows, out.columns);
     if rows <= BLOCK || columns == 0 {
-        return multiply(MatrixMut { values, rows, columns, row_step }, a, b, scale, add);
+        return multiply(out, a, b, scale, add);
     }
-    let length = (rows - 1) * row_step + columns;
-    let blocks = values[..length].par_chunks_mut(BLOCK * row_step);
-    blocks.with_max_len(1).enumerate().for_each(|(index, values)| {
+    out.into_blocks(BLOCK).enumerate().for_each(|(index, out)| {
         let first = index * BLOCK;
         let count = BLOCK.min(rows - first);
-        let out = MatrixMut { values, rows: count, columns, row_step };
-        let a = Matrix { values: &a.values[first * a.row_step..], rows: count, ..a };
-        multiply(out, a, b, scale, add);
+        multiply(out, a.some_rows(first..first + count), b, scale, add);
     });
 }
 

@@ -266,8 +266,10 @@ fn stage_plan(
         }
         // A stage shorter than a pass does not come to the later steps.
         if index < plan.steps {
+            // No more of them than threads are computed one after the other.
+            let at_a_time = if held.len() <= threads { 1 } else { threads.max(1) };
             held.sort_unstable_by(|a, b| b.cmp(a));
-            plan.activations = plan.activations.max(held.iter().take(threads.max(1)).sum());
+            plan.activations = plan.activations.max(held.iter().take(at_a_time).sum());
         }
         plan.tokens_per_pass += positions.iter().sum::<usize>();
         plan.tokens_per_pass_unshared +=

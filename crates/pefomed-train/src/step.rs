@@ -44,21 +44,39 @@ impl Pass {
     }
 }
 
-/// Runs `loss` for every job on all cores and adds what they give in the order of the jobs, so that
-/// the sum does not depend on the number of cores. `loss` returns its share of the step's mean
-/// loss, and the number of positions.
-pub(crate) fn gradients<M, J, F>(model: &M, jobs: Vec<J>, loss: F) -> Result<Pass, TrainError>
+/// How the jobs of a step use the cores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cores {
+    /// Each job has one.
+    OneEach,
+    /// Each job has all of them, one job after the other.
+    All,
+}
+
+/// Runs `loss` for every job and adds what they give in the order of the jobs, so that the sum does
+/// not depend on the number of cores. `loss` returns its share of the step's mean loss, and the
+/// number of positions.
+pub(crate) fn gradients<M, J, F>(
+    model: &M,
+    jobs: Vec<J>,
+    cores: Cores,
+    loss: F,
+) -> Result<Pass, TrainError>
 where
     M: Trainable + Clone + Send,
     J: Send,
     F: Fn(&M, J) -> Result<(Tensor<1>, usize), TrainError> + Sync,
 {
     let jobs: Vec<(J, M)> = jobs.into_iter().map(|job| (job, model.clone())).collect();
-    let passes = threads::in_order(jobs, |(job, mut model)| {
+    let pass = |(job, mut model): (J, M)| {
         model.renew_leaves();
         let (loss, tokens) = loss(&model, job)?;
         Ok::<_, TrainError>(Pass::of(&mut model, &loss, tokens))
-    })?;
+    };
+    let passes = match cores {
+        Cores::OneEach => threads::in_order(jobs, pass)?,
+        Cores::All => jobs.into_iter().map(pass).collect::<Result<_, _>>()?,
+    };
     let mut passes = passes.into_iter();
     let mut sum = passes.next().unwrap_or_default();
     passes.for_each(|pass| sum.add(pass));

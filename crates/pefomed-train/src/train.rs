@@ -24,7 +24,7 @@ use crate::questions::{Asking, ImageTable, Questions, read_split};
 use crate::recipe::{Recipe, Stage};
 use crate::run_folder::{RunFolder, peak_memory_bytes};
 use crate::sampler::Sampler;
-use crate::step::{self, Pass};
+use crate::step::{self, Cores, Pass};
 
 /// A recipe made ready: parts loaded, questions tokenized, images encoded.
 pub struct Training {
@@ -223,11 +223,15 @@ impl Training {
         let sizes: Vec<usize> = trees.iter().map(MessageTree::positions).collect();
         let targets: usize = trees.iter().map(MessageTree::targets).sum();
         let dropout = stage.train_adapter.then_some((self.recipe.adapter.dropout, seed));
-        let jobs = group_by_budget(&sizes, stage.token_budget)
+        let jobs: Vec<&[MessageTree]> = group_by_budget(&sizes, stage.token_budget)
             .into_iter()
             .map(|range| &trees[range])
             .collect();
-        step::gradients(model, jobs, |model: &TunedDecoder, trees: &[MessageTree]| {
+        // Packed layers share their products out evenly, which a few uneven jobs do not.
+        let few = jobs.len() <= rayon::current_num_threads();
+        let packed = self.parts.decoder.packed_bytes().is_some();
+        let cores = if packed && few { Cores::All } else { Cores::OneEach };
+        step::gradients(model, jobs, cores, |model: &TunedDecoder, trees: &[MessageTree]| {
             let batch = PackedBatch::new(trees);
             let features = self.features.get(&self.parts, &batch.images())?;
             let (loss, _) = model.loss_sum(&batch, &features, dropout)?;

@@ -4,14 +4,17 @@
 //! `g · W` for the gradient of the input. There is none for the weight, so nothing ties the weight to
 //! the framework's layout, and it need not be kept in float32.
 
-mod bf16;
+mod stored;
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use bf16::Panels;
+use crate::bf16::{Kernel, Panels};
+use crate::matmul::{Matrix, MatrixMut, Multiplier};
 
-use crate::matmul::{Matrix, MatrixMut, multiply_rows};
+use stored::Stored;
+pub use stored::StoredRows;
 
 /// What frozen weights are kept and multiplied in. Sums are float32 in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,12 +28,12 @@ pub enum Precision {
 impl Precision {
     /// The fastest this processor has: bfloat16 with its instructions, otherwise float32.
     pub fn fastest() -> Self {
-        if bf16::available() { Self::Bf16 } else { Self::Float32 }
+        if Kernel::best().is_some() { Self::Bf16 } else { Self::Float32 }
     }
 
     /// Whether this processor has kernels for it.
     pub fn is_available(self) -> bool {
-        self == Self::Float32 || bf16::available()
+        self == Self::Float32 || Kernel::best().is_some()
     }
 
     /// The word in recipes.
@@ -70,9 +73,11 @@ pub struct FrozenLinear {
 #[derive(Clone)]
 enum Weight {
     /// `Wᵀ` and `W`, each in its panels.
-    Bf16 { forward: Panels, backward: Panels },
+    Bf16 { kernel: Kernel, forward: Panels, backward: Panels },
     /// `W` row by row.
     Float32(Vec<f32>),
+    /// `W` as a file has it.
+    Stored(Stored),
 }
 
 impl fmt::Debug for FrozenLinear {
@@ -94,15 +99,34 @@ impl FrozenLinear {
         let outputs = all.len() / inputs;
         let weight = match precision {
             Precision::Bf16 => {
-                assert!(bf16::available(), "no bfloat16 instructions");
-                Weight::Bf16 {
-                    forward: Panels::new(inputs, outputs, |k, n| all[n * inputs + k]),
-                    backward: Panels::new(outputs, inputs, |n, k| all[n * inputs + k]),
-                }
+                let kernel = Kernel::best().expect("bfloat16 instructions");
+                Self::bf16(kernel, &all, inputs, outputs)
             }
             Precision::Float32 => Weight::Float32(all),
         };
         Self { inputs, outputs, weight }
+    }
+
+    /// Takes some weights `[Nᵢ, K]` that read the same input as one map, in the form in which they are
+    /// stored. Products are computed in the fastest precision of this processor.
+    ///
+    /// # Panics
+    /// When there is none, or their widths differ.
+    pub fn stored(parts: Vec<Arc<dyn StoredRows>>) -> Self {
+        let inputs = parts[0].columns();
+        assert!(parts.iter().all(|part| part.columns() == inputs), "weights of one input");
+        let outputs = parts.iter().map(|part| part.rows()).sum();
+        let multiplier = Kernel::best().map_or(Multiplier::Float32, Multiplier::Bf16);
+        Self { inputs, outputs, weight: Weight::Stored(Stored::new(parts, multiplier)) }
+    }
+
+    fn bf16(kernel: Kernel, all: &[f32], inputs: usize, outputs: usize) -> Weight {
+        let weight = Matrix::new(all, outputs, inputs);
+        Weight::Bf16 {
+            kernel,
+            forward: Panels::new(kernel, weight.transposed(), 1.0),
+            backward: Panels::new(kernel, weight, 1.0),
+        }
     }
 
     /// Width `K` of the input.
@@ -115,45 +139,59 @@ impl FrozenLinear {
         self.outputs
     }
 
-    /// What the weight is kept in.
+    /// What factors are rounded to.
     pub fn precision(&self) -> Precision {
-        match self.weight {
-            Weight::Bf16 { .. } => Precision::Bf16,
-            Weight::Float32(_) => Precision::Float32,
+        match self.multiplier() {
+            Multiplier::Bf16(_) => Precision::Bf16,
+            Multiplier::Float32 => Precision::Float32,
         }
     }
 
     /// Bytes of the packed weight.
     pub fn bytes(&self) -> usize {
         match &self.weight {
-            Weight::Bf16 { forward, backward } => forward.bytes() + backward.bytes(),
+            Weight::Bf16 { forward, backward, .. } => forward.bytes() + backward.bytes(),
             Weight::Float32(weight) => size_of_val(&weight[..]),
+            Weight::Stored(weight) => weight.bytes(),
+        }
+    }
+
+    /// How factors that go with this weight are multiplied.
+    pub(crate) fn multiplier(&self) -> Multiplier {
+        match &self.weight {
+            Weight::Bf16 { kernel, .. } => Multiplier::Bf16(*kernel),
+            Weight::Float32(_) => Multiplier::Float32,
+            Weight::Stored(weight) => weight.multiplier(),
         }
     }
 
     /// `y = x · Wᵀ` for `x` `[M, K]` and `y` `[M, N]`, or `y += …`.
     pub fn forward(&self, x: &[f32], y: &mut [f32], add: bool) {
         let rows = x.len() / self.inputs;
+        let x = Matrix::new(x, rows, self.inputs);
+        let y = MatrixMut::new(y, rows, self.outputs);
         match &self.weight {
-            Weight::Bf16 { forward, .. } => forward.multiply(x, rows, y, self.outputs, add),
+            Weight::Bf16 { forward, .. } => forward.multiply_rows(y, x, add),
             Weight::Float32(weight) => {
                 let w = Matrix::new(weight, self.outputs, self.inputs);
-                let y = MatrixMut::new(y, rows, self.outputs);
-                multiply_rows(y, Matrix::new(x, rows, self.inputs), w.transposed(), 1.0, add);
+                Multiplier::Float32.multiply_rows(y, x, w.transposed(), 1.0, add);
             }
+            Weight::Stored(weight) => weight.forward(x, y, add),
         }
     }
 
     /// `dx = g · W` for `g` `[M, N]` and `dx` `[M, K]`, or `dx += …`.
     pub fn backward(&self, g: &[f32], dx: &mut [f32], add: bool) {
         let rows = g.len() / self.outputs;
+        let g = Matrix::new(g, rows, self.outputs);
+        let dx = MatrixMut::new(dx, rows, self.inputs);
         match &self.weight {
-            Weight::Bf16 { backward, .. } => backward.multiply(g, rows, dx, self.inputs, add),
+            Weight::Bf16 { backward, .. } => backward.multiply_rows(dx, g, add),
             Weight::Float32(weight) => {
                 let w = Matrix::new(weight, self.outputs, self.inputs);
-                let dx = MatrixMut::new(dx, rows, self.inputs);
-                multiply_rows(dx, Matrix::new(g, rows, self.outputs), w, 1.0, add);
+                Multiplier::Float32.multiply_rows(dx, g, w, 1.0, add);
             }
+            Weight::Stored(weight) => weight.backward(g, dx, add),
         }
     }
 }

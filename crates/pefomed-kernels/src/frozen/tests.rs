@@ -27,10 +27,14 @@ fn reference(
     })
 }
 
-fn check(precision: Precision, rows: usize, inputs: usize, outputs: usize, seed: u64) {
+fn check(kernel: Option<Kernel>, rows: usize, inputs: usize, outputs: usize, seed: u64) {
     let weight = values(seed, outputs * inputs);
     let split = (outputs / 3) * inputs;
-    let linear = FrozenLinear::new(&[&weight[..split], &weight[split..]], inputs, precision);
+    let precision = kernel.map_or(Precision::Float32, |_| Precision::Bf16);
+    let mut linear = FrozenLinear::new(&[&weight[..split], &weight[split..]], inputs, precision);
+    if let Some(kernel) = kernel {
+        linear.weight = FrozenLinear::bf16(kernel, &weight, inputs, outputs);
+    }
     assert_eq!((linear.inputs(), linear.outputs()), (inputs, outputs));
     let x = values(seed + 1, rows * inputs);
     let g = values(seed + 2, rows * outputs);
@@ -67,10 +71,63 @@ proptest! {
     fn products_are_those_of_float64_up_to_the_rounding_of_operands(
         rows in 0_usize..20, inputs in 1_usize..100, outputs in 1_usize..110, seed in any::<u32>(),
     ) {
-        check(Precision::Float32, rows, inputs, outputs, u64::from(seed));
-        if Precision::Bf16.is_available() {
-            check(Precision::Bf16, rows, inputs, outputs, u64::from(seed));
+        check(None, rows, inputs, outputs, u64::from(seed));
+        for kernel in Kernel::all() {
+            check(Some(kernel), rows, inputs, outputs, u64::from(seed));
         }
+    }
+}
+
+#[test]
+fn long_inner_dimensions_and_many_rows_are_cut_into_pieces() {
+    for kernel in Kernel::all() {
+        check(Some(kernel), 70, 1540, 33, 1);
+    }
+}
+
+/// Numbers that are stored as they are.
+#[derive(Debug)]
+struct Plain(Vec<f32>, usize);
+
+impl StoredRows for Plain {
+    fn rows(&self) -> usize {
+        self.0.len() / self.1
+    }
+
+    fn columns(&self) -> usize {
+        self.1
+    }
+
+    fn bytes(&self) -> usize {
+        size_of_val(&self.0[..])
+    }
+
+    fn read(&self, row: usize, to: &mut [f32]) {
+        to.copy_from_slice(&self.0[row * self.1..(row + 1) * self.1]);
+    }
+}
+
+#[test]
+fn stored_weights_give_what_packed_ones_give() {
+    // The second part takes two slabs.
+    let (rows, inputs, parts) = (37, 1000, [30, 300]);
+    let weights = parts.map(|part| values(part as u64, part * inputs));
+    let packed = FrozenLinear::new(&[&weights[0], &weights[1]], inputs, Precision::fastest());
+    let stored = weights.map(|weight| Arc::new(Plain(weight, inputs)) as Arc<dyn StoredRows>);
+    let stored = FrozenLinear::stored(stored.into());
+    assert_eq!((stored.inputs(), stored.outputs()), (packed.inputs(), packed.outputs()));
+    assert_eq!(stored.bytes(), 330 * inputs * 4);
+    let (x, g) = (values(1, rows * inputs), values(2, rows * 330));
+    for add in [false, true] {
+        let products = [&packed, &stored].map(|linear| {
+            let (mut y, mut dx) = (values(3, rows * 330), values(4, rows * inputs));
+            linear.forward(&x, &mut y, add);
+            linear.backward(&g, &mut dx, add);
+            [y, dx].concat()
+        });
+        let [packed, stored] = products;
+        // The sum over the slabs has another order.
+        assert!(packed.iter().zip(&stored).all(|(a, b)| (a - b).abs() < 1e-4));
     }
 }
 

@@ -122,9 +122,11 @@ impl AttentionHalf {
     }
 
     fn compute(&self, inputs: &[&[f32]]) -> (Vec<f32>, State) {
-        let (weights, updates) = (&*self.weights, join(&self.sites, inputs));
+        let weights = &*self.weights;
+        let by = weights.qkv.multiplier();
+        let updates = join(&self.sites, inputs, by);
         let (qkv, scales, [q, k, v]) = weights.project(inputs[0], &self.layout.rotary, &updates);
-        let (mixed, logs) = tree_attention::forward(weights.shape, &self.layout.tiles, &qkv);
+        let (mixed, logs) = tree_attention::forward(weights.shape, by, &self.layout.tiles, &qkv);
         let (out, o) = weights.finish(inputs[0], &mixed, &updates);
         (out, State { scales, qkv, mixed, logs, narrow: [q, k, v, o] })
     }
@@ -177,7 +179,7 @@ impl Projected {
         rotary: &RotaryTable,
         attend: impl FnOnce(Vec<f32>) -> Vec<f32>,
     ) -> Vec<f32> {
-        let updates = join(sites, inputs);
+        let updates = join(sites, inputs, self.qkv.multiplier());
         let (qkv, ..) = self.project(inputs[0], rotary, &updates);
         self.finish(inputs[0], &attend(qkv), &updates).0
     }
@@ -204,7 +206,8 @@ impl HostFunction for AttentionHalf {
         let Projected { norm, qkv: project, output, shape, .. } = &*self.weights;
         let (x, width) = (inputs[0], shape.width());
         let rows = x.len() / norm.len();
-        let [q_update, k_update, v_update, o_update] = join(&self.sites, inputs);
+        let by = project.multiplier();
+        let [q_update, k_update, v_update, o_update] = join(&self.sites, inputs, by);
         let mut gradients = vec![Vec::new(); inputs.len()];
 
         let mut d_mixed = vec![0.0; state.mixed.len()];
@@ -216,6 +219,7 @@ impl HostFunction for AttentionHalf {
         let tiles = &self.layout.tiles;
         let mut d_qkv = tree_attention::backward(
             *shape,
+            by,
             tiles,
             &state.qkv,
             (&state.mixed, &state.logs),

@@ -114,7 +114,7 @@ impl HostFunction for FeedForwardHalf {
     fn forward(&self, inputs: &[&[f32]], _keep: bool) -> (Vec<f32>, Kept) {
         let FeedForward { norm, eps, gate_up: project, down } = &*self.weights;
         let (x, width) = (inputs[0], down.inputs());
-        let [gate_update, up_update, down_update] = join(&self.sites, inputs);
+        let [gate_update, up_update, down_update] = join(&self.sites, inputs, down.multiplier());
         let mut normed = vec![0.0; x.len()];
         let scales = rms_norm::forward(x, norm, *eps, &mut normed);
         let mut gate_up = vec![0.0; x.len() / norm.len() * 2 * width];
@@ -141,7 +141,7 @@ impl HostFunction for FeedForwardHalf {
         let state: &State = kept.downcast_ref().expect("what this function kept");
         let FeedForward { norm, gate_up: project, down, .. } = &*self.weights;
         let (x, width) = (inputs[0], down.inputs());
-        let [gate_update, up_update, down_update] = join(&self.sites, inputs);
+        let [gate_update, up_update, down_update] = join(&self.sites, inputs, down.multiplier());
         let mut gradients = vec![Vec::new(); inputs.len()];
 
         let mut d_product = vec![0.0; state.gate_up.len() / 2];

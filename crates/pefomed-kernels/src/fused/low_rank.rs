@@ -6,7 +6,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::dropout::Dropout;
-use crate::matmul::{Matrix, MatrixMut, multiply, multiply_rows};
+use crate::matmul::{Matrix, MatrixMut, Multiplier};
 use crate::parallel::share;
 
 /// Where an update sits: which of the block's inputs are its matrices, and how they are applied.
@@ -28,6 +28,8 @@ pub(super) struct LowRank<'a> {
     b: &'a [f32],
     /// Where `A` stands among the inputs of the function; `B` comes after it.
     slot: usize,
+    /// That of the frozen weight.
+    multiplier: Multiplier,
 }
 
 /// Joins the sites that have an update with their matrices, which follow `x` among the inputs of a
@@ -35,10 +37,12 @@ pub(super) struct LowRank<'a> {
 pub(super) fn join<'a, const N: usize>(
     sites: &'a [Option<LowRankSite>; N],
     inputs: &[&'a [f32]],
+    multiplier: Multiplier,
 ) -> [Option<LowRank<'a>>; N] {
     let mut slot = 1;
     sites.each_ref().map(|site| {
-        let update = LowRank { site: site.as_ref()?, a: inputs[slot], b: inputs[slot + 1], slot };
+        let site = site.as_ref()?;
+        let update = LowRank { site, a: inputs[slot], b: inputs[slot + 1], slot, multiplier };
         slot += 2;
         Some(update)
     })
@@ -92,7 +96,7 @@ impl LowRank<'_> {
     /// Adds the update for `x` `[T, K]` to some columns of `y`. Returns `dropout(x) · Aᵀ`, `[T, r]`.
     pub(super) fn forward(&self, x: &[f32], y: &mut [f32], columns: &Columns) -> Vec<f32> {
         let (inputs, outputs, rank) = (self.inputs(), self.outputs(), self.site.rank);
-        let rows = x.len() / inputs;
+        let (rows, by) = (x.len() / inputs, self.multiplier);
         assert_eq!(columns.range.len(), outputs);
         let mut narrow = vec![0.0; rows * rank];
         let mask = self.mask();
@@ -100,10 +104,16 @@ impl LowRank<'_> {
         let a = Matrix::new(self.a, rank, inputs);
         let b = Matrix::new(self.b, outputs, rank);
         let out = MatrixMut::new(&mut narrow, rows, rank);
-        multiply_rows(out, Matrix::new(&x, rows, inputs), a.transposed(), 1.0, false);
+        by.multiply_rows(out, Matrix::new(&x, rows, inputs), a.transposed(), 1.0, false);
         let y = columns.of_mut(y);
         let out = MatrixMut::strided(y, rows, outputs, columns.width);
-        multiply_rows(out, Matrix::new(&narrow, rows, rank), b.transposed(), self.site.scale, true);
+        by.multiply_rows(
+            out,
+            Matrix::new(&narrow, rows, rank),
+            b.transposed(),
+            self.site.scale,
+            true,
+        );
         narrow
     }
 
@@ -118,17 +128,17 @@ impl LowRank<'_> {
         gradients: &mut [Vec<f32>],
     ) {
         let (inputs, outputs, rank) = (self.inputs(), self.outputs(), self.site.rank);
-        let (rows, scale) = (x.len() / inputs, self.site.scale);
+        let (rows, scale, by) = (x.len() / inputs, self.site.scale, self.multiplier);
         let g = Matrix::strided(columns.of(g), rows, outputs, columns.width);
         let (a, b) = (Matrix::new(self.a, rank, inputs), Matrix::new(self.b, outputs, rank));
         let mut d_narrow = vec![0.0; rows * rank];
-        multiply_rows(MatrixMut::new(&mut d_narrow, rows, rank), g, b, scale, false);
+        by.multiply_rows(MatrixMut::new(&mut d_narrow, rows, rank), g, b, scale, false);
         let d_narrow = Matrix::new(&d_narrow, rows, rank);
 
         let mask = self.mask();
         if let Some(mask) = &mask {
             let mut update = vec![0.0; rows * inputs];
-            multiply_rows(MatrixMut::new(&mut update, rows, inputs), d_narrow, a, 1.0, false);
+            by.multiply_rows(MatrixMut::new(&mut update, rows, inputs), d_narrow, a, 1.0, false);
             let share = share(dx.len(), 1);
             let read = update.par_chunks(share).zip(mask.par_chunks(share));
             dx.par_chunks_mut(share).zip(read).for_each(|(dx, (update, mask))| {
@@ -137,21 +147,21 @@ impl LowRank<'_> {
                 }
             });
         } else {
-            multiply_rows(MatrixMut::new(dx, rows, inputs), d_narrow, a, 1.0, true);
+            by.multiply_rows(MatrixMut::new(dx, rows, inputs), d_narrow, a, 1.0, true);
         }
         // Both sum over the rows, each on a thread of its own.
         let of_a = || {
             let x = Self::dropped(x, mask.as_deref());
             let mut da = vec![0.0; self.a.len()];
             let (out, x) = (MatrixMut::new(&mut da, rank, inputs), Matrix::new(&x, rows, inputs));
-            multiply(out, d_narrow.transposed(), x, 1.0, false);
+            by.multiply(out, d_narrow.transposed(), x, 1.0, false);
             da
         };
         let of_b = || {
             let mut db = vec![0.0; self.b.len()];
             let (out, narrow) =
                 (MatrixMut::new(&mut db, outputs, rank), Matrix::new(narrow, rows, rank));
-            multiply(out, g.transposed(), narrow, scale, false);
+            by.multiply(out, g.transposed(), narrow, scale, false);
             db
         };
         let (wants_a, wants_b) = (wanted[self.slot], wanted[self.slot + 1]);

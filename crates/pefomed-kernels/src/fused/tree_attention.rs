@@ -17,7 +17,7 @@ use rayon::prelude::*;
 
 use super::AttentionShape;
 use crate::attention::TreeRanges;
-use crate::matmul::{Matrix, MatrixMut, multiply};
+use crate::matmul::{Matrix, MatrixMut, Multiplier};
 use crate::simd::{exp, sum2, widest};
 
 /// Rows that are computed together.
@@ -105,7 +105,14 @@ impl Tiles {
 }
 
 /// Scores of a tile under one head, scaled, into `scores` of `rows × keys`.
-fn scores(shape: AttentionShape, tile: &Tile, qkv: &[f32], head: usize, scores: &mut Vec<f32>) {
+fn scores(
+    shape: AttentionShape,
+    by: Multiplier,
+    tile: &Tile,
+    qkv: &[f32],
+    head: usize,
+    scores: &mut Vec<f32>,
+) {
     let (dim, width) = (shape.head_dim, shape.width());
     let (rows, keys) = (tile.rows.len(), tile.keys());
     scores.clear();
@@ -116,7 +123,7 @@ fn scores(shape: AttentionShape, tile: &Tile, qkv: &[f32], head: usize, scores: 
         let k = &qkv[part.start * width + shape.key_column(head)..];
         let k = Matrix::strided(k, part.len(), dim, width).transposed();
         let out = MatrixMut::strided(&mut scores[column..], rows, part.len(), keys);
-        multiply(out, q, k, scale, false);
+        by.multiply(out, q, k, scale, false);
     });
 }
 
@@ -124,6 +131,7 @@ fn scores(shape: AttentionShape, tile: &Tile, qkv: &[f32], head: usize, scores: 
 /// `column`, of the rows that are its keys, into rows of `out` that are `step` apart.
 fn mix(
     shape: AttentionShape,
+    by: Multiplier,
     tile: &Tile,
     weights: &[f32],
     qkv: &[f32],
@@ -137,13 +145,18 @@ fn mix(
         let values = &qkv[part.start * width + column..];
         let values = Matrix::strided(values, part.len(), shape.head_dim, width);
         let out = MatrixMut::strided(out, rows, shape.head_dim, step);
-        multiply(out, weights, values, 1.0, at > 0);
+        by.multiply(out, weights, values, 1.0, at > 0);
     });
 }
 
 /// Attention of `qkv` `[T, (H + 2K)·D]` (queries, keys, values of each row side by side). Returns the
 /// mixed values `[T, H·D]` and the logarithm of each row's sum, `[T, H]`.
-pub(super) fn forward(shape: AttentionShape, tiles: &Tiles, qkv: &[f32]) -> (Vec<f32>, Vec<f32>) {
+pub(super) fn forward(
+    shape: AttentionShape,
+    by: Multiplier,
+    tiles: &Tiles,
+    qkv: &[f32],
+) -> (Vec<f32>, Vec<f32>) {
     let (heads, dim) = (shape.heads, shape.head_dim);
     let mut out = vec![0.0; tiles.len() * heads * dim];
     let mut logs = vec![0.0; tiles.len() * heads];
@@ -158,7 +171,7 @@ pub(super) fn forward(shape: AttentionShape, tiles: &Tiles, qkv: &[f32]) -> (Vec
     work.into_par_iter().with_max_len(1).for_each_init(Vec::new, |weights, (tile, out, logs)| {
         let keys = tile.keys();
         for head in 0..heads {
-            scores(shape, tile, qkv, head, weights);
+            scores(shape, by, tile, qkv, head, weights);
             widest(|| {
                 let rows = tile.rows.clone().zip(weights.chunks_exact_mut(keys));
                 for ((row, weights), logs) in rows.zip(logs.chunks_exact_mut(heads)) {
@@ -167,7 +180,7 @@ pub(super) fn forward(shape: AttentionShape, tiles: &Tiles, qkv: &[f32]) -> (Vec
                 }
             });
             let (column, out) = (shape.value_column(head), &mut out[head * dim..]);
-            mix(shape, tile, weights, qkv, column, out, heads * dim);
+            mix(shape, by, tile, weights, qkv, column, out, heads * dim);
         }
     });
     (out, logs)
@@ -205,6 +218,7 @@ fn softmax(row: &mut [f32], hidden: Range<usize>, end: usize) -> f32 {
 /// Gradient of `qkv` for the gradient `g` `[T, H·D]` of `out`.
 pub(super) fn backward(
     shape: AttentionShape,
+    by: Multiplier,
     tiles: &Tiles,
     qkv: &[f32],
     (out, logs): (&[f32], &[f32]),
@@ -213,7 +227,7 @@ pub(super) fn backward(
     let (heads, dim, width) = (shape.heads, shape.head_dim, shape.width());
     let work: Vec<(usize, usize)> =
         (0..tiles.trees.len()).flat_map(|tree| (0..heads).map(move |head| (tree, head))).collect();
-    let pass = Pass { shape, tiles, qkv, out, logs, g };
+    let pass = Pass { shape, by, tiles, qkv, out, logs, g };
     let parts: Vec<HeadGradients> = work
         .par_iter()
         .with_max_len(1)
@@ -245,6 +259,7 @@ struct HeadGradients {
 /// What the backward pass of every head reads.
 struct Pass<'a> {
     shape: AttentionShape,
+    by: Multiplier,
     tiles: &'a Tiles,
     qkv: &'a [f32],
     out: &'a [f32],
@@ -259,14 +274,14 @@ impl Pass<'_> {
         head: usize,
         (weights, d_scores): &mut (Vec<f32>, Vec<f32>),
     ) -> HeadGradients {
-        let (shape, qkv) = (self.shape, self.qkv);
+        let (shape, by, qkv) = (self.shape, self.by, self.qkv);
         let (heads, dim, width) = (shape.heads, shape.head_dim, shape.width());
         let (tree_rows, tree_tiles) = self.tiles.trees[tree].clone();
         let empty = || vec![0.0; tree_rows.len() * dim];
         let mut gradients = HeadGradients { q: empty(), k: empty(), v: empty() };
         for tile in &self.tiles.all[tree_tiles] {
             let (rows, keys) = (tile.rows.len(), tile.keys());
-            scores(shape, tile, qkv, head, weights);
+            scores(shape, by, tile, qkv, head, weights);
             let start = tile.rows.start * heads * dim + head * dim;
             let g_rows = Matrix::strided(&self.g[start..], rows, dim, heads * dim);
 
@@ -277,13 +292,13 @@ impl Pass<'_> {
                 let v = &qkv[part.start * width + shape.value_column(head)..];
                 let v = Matrix::strided(v, part.len(), dim, width).transposed();
                 let out = MatrixMut::strided(&mut d_scores[column..], rows, part.len(), keys);
-                multiply(out, g_rows, v, 1.0, false);
+                by.multiply(out, g_rows, v, 1.0, false);
             });
             widest(|| self.scores_backward(tile, head, weights, d_scores));
 
             // Queries: dS · K.
             let d_q = &mut gradients.q[(tile.rows.start - tree_rows.start) * dim..];
-            mix(shape, tile, d_scores, qkv, shape.key_column(head), d_q, dim);
+            mix(shape, by, tile, d_scores, qkv, shape.key_column(head), d_q, dim);
             // Keys: dSᵀ · Q; values: Pᵀ · g.
             let q = &qkv[tile.rows.start * width + head * dim..];
             let q = Matrix::strided(q, rows, dim, width);
@@ -294,7 +309,7 @@ impl Pass<'_> {
                     let left = Matrix::strided(&left[column..], rows, part.len(), keys);
                     let to = &mut to[(part.start - tree_rows.start) * dim..];
                     let to = MatrixMut::new(to, part.len(), dim);
-                    multiply(to, left.transposed(), right, 1.0, true);
+                    by.multiply(to, left.transposed(), right, 1.0, true);
                 }
             });
         }

@@ -11,7 +11,7 @@ use crate::adamw::AdamW;
 use crate::events::{Event, Observer};
 use crate::run_folder::peak_memory_bytes;
 use crate::schedule::Schedule;
-use crate::step;
+use crate::step::{self, Cores};
 
 /// Trains every value of `model`. `draw` makes the micro-batches of a step; `loss` gives a
 /// micro-batch's share of the step's mean loss, and its number of positions.
@@ -47,7 +47,7 @@ where
     })?;
     for index in 0..steps {
         let step_started = Instant::now();
-        let pass = step::gradients(model, draw(index)?, &loss)?;
+        let pass = step::gradients(model, draw(index)?, Cores::OneEach, &loss)?;
         if !pass.loss.is_finite() {
             return Err(TrainError::Diverged { stage: stage.to_owned(), step: index + 1 });
         }

@@ -1,0 +1,260 @@
+//! Products of matrices rounded to bfloat16, accumulated in float32.
+//!
+//! Two kinds of instructions multiply bfloat16: matrix tiles ([`tile`]) and vectors ([`vector`]). Both
+//! take pairs along the inner dimension, so the right factor is packed into panels, each with the
+//! pairs of some columns in the order in which they are read; only the width of a panel differs. A
+//! panel stays in the caches while all rows pass over it. A frozen weight is packed once
+//! ([`FrozenLinear`](crate::frozen::FrozenLinear)), a matrix of the moment whenever it is multiplied.
+//!
+//! The left factor is rounded as well (to nearest, ties to even). Every sum adds its pairs in the
+//! order of the inner dimension, whatever the number of rows or threads, so a row's result does
+//! not depend on what it is computed with. The two kinds may differ in a sum's last bits: a processor
+//! always gets the same one.
+
+mod rounding;
+mod tile;
+mod vector;
+
+use std::sync::LazyLock;
+
+use rayon::prelude::*;
+
+use crate::matmul::{Matrix, MatrixMut};
+use rounding::{round_pairs, round_two};
+
+/// Floating-point operations below which a product stays on one thread.
+const WORTH_A_THREAD: usize = 4_000_000;
+
+/// The instructions that multiply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kernel {
+    /// Tiles of 16 × 16 sums.
+    Tile,
+    /// Vectors of 16 sums.
+    Vector,
+}
+
+impl Kernel {
+    /// The fastest this processor has.
+    pub(crate) fn best() -> Option<Self> {
+        static BEST: LazyLock<Option<Kernel>> = LazyLock::new(|| Kernel::all().next());
+        *BEST
+    }
+
+    /// All that this processor has, the fastest first.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        [(Self::Tile, tile::available()), (Self::Vector, vector::available())]
+            .into_iter()
+            .filter_map(|(kernel, available)| available.then_some(kernel))
+    }
+
+    /// Lines of 16 columns in a panel.
+    fn lines(self) -> usize {
+        match self {
+            Self::Tile => tile::LINES,
+            Self::Vector => vector::LINES,
+        }
+    }
+
+    /// Pairs of the inner dimension that one instruction takes.
+    fn pairs(self) -> usize {
+        match self {
+            Self::Tile => tile::PAIRS,
+            Self::Vector => 1,
+        }
+    }
+
+    /// Rows of a block.
+    fn rows(self) -> usize {
+        match self {
+            Self::Tile => tile::ROWS,
+            Self::Vector => vector::ROWS,
+        }
+    }
+}
+
+/// Sixteen words that one instruction loads: a line of the cache, lest a load touch two.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Line([u32; 16]);
+
+impl Line {
+    const WORDS: usize = 16;
+    const ZERO: Self = Self([0; Self::WORDS]);
+}
+
+/// The right factor `[K, N]` of a product, in panels of columns.
+#[derive(Clone)]
+pub(crate) struct Panels {
+    kernel: Kernel,
+    inner: usize,
+    columns: usize,
+    /// Pairs of the inner dimension, with those that fill up the last instruction.
+    pairs: usize,
+    /// For each panel, for each pair of the inner dimension: the panel's columns.
+    lines: Vec<Line>,
+}
+
+impl Panels {
+    /// Packs `scale · b`. Rows or columns of `b` must be without gaps.
+    pub(crate) fn new(kernel: Kernel, b: Matrix<'_>, scale: f32) -> Self {
+        let (inner, columns) = (b.rows(), b.columns());
+        let pairs = inner.div_ceil(2).next_multiple_of(kernel.pairs());
+        let panels = columns.div_ceil(kernel.lines() * Line::WORDS);
+        let lines = vec![Line::ZERO; panels * pairs * kernel.lines()];
+        let mut this = Self { kernel, inner, columns, pairs, lines };
+        if b.has_rows() {
+            this.pack_rows(b, scale);
+        } else {
+            this.pack_columns(b, scale);
+        }
+        this
+    }
+
+    /// Where the words of a pair and of 16 columns from `column` on are.
+    fn line(&self, pair: usize, column: usize) -> usize {
+        let (panel, line) = (
+            column / Line::WORDS / self.kernel.lines(),
+            column / Line::WORDS % self.kernel.lines(),
+        );
+        (panel * self.pairs + pair) * self.kernel.lines() + line
+    }
+
+    fn pack_rows(&mut self, b: Matrix<'_>, scale: f32) {
+        let mut nothing = Vec::new();
+        for pair in 0..self.inner.div_ceil(2) {
+            let first = b.row(2 * pair);
+            let second = if 2 * pair + 1 < self.inner {
+                b.row(2 * pair + 1)
+            } else {
+                nothing.resize(self.columns, 0.0);
+                &nothing
+            };
+            let chunks = first.chunks(Line::WORDS).zip(second.chunks(Line::WORDS));
+            for (index, (first, second)) in chunks.enumerate() {
+                let line = self.line(pair, index * Line::WORDS);
+                self.lines[line] = Line(round_two(&scaled(first, scale), &scaled(second, scale)));
+            }
+        }
+    }
+
+    fn pack_columns(&mut self, b: Matrix<'_>, scale: f32) {
+        let per_pair = self.kernel.lines();
+        for column in 0..self.columns {
+            let (mut line, lane) = (self.line(0, column), column % Line::WORDS);
+            for values in b.column(column).chunks(2 * Line::WORDS) {
+                let words = round_pairs(&scaled(values, scale));
+                for word in &words[..values.len().div_ceil(2)] {
+                    self.lines[line].0[lane] = *word;
+                    line += per_pair;
+                }
+            }
+        }
+    }
+
+    /// Bytes of the packed matrix.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&self.lines[..])
+    }
+
+    /// `out = a · matrix`, or `out += …`, on all threads. Rows or columns of `a` must be without gaps.
+    pub(crate) fn multiply_rows(&self, out: MatrixMut<'_>, a: Matrix<'_>, add: bool) {
+        let rows = a.rows();
+        let work = 2 * rows * self.inner * self.columns;
+        let threads = rayon::current_num_threads();
+        if threads == 1 || work < WORTH_A_THREAD {
+            self.multiply(out, a, add);
+            return;
+        }
+        // Whole blocks of rows for each thread; the sums of a row are the same in any of them.
+        let chunk = rows.div_ceil(threads).next_multiple_of(self.kernel.rows());
+        out.into_blocks(chunk).enumerate().for_each(|(index, out)| {
+            let first = index * chunk;
+            self.multiply(out, a.some_rows(first..(first + chunk).min(rows)), add);
+        });
+    }
+
+    /// As [`multiply_rows`](Self::multiply_rows), on this thread.
+    pub(crate) fn multiply(&self, mut out: MatrixMut<'_>, a: Matrix<'_>, add: bool) {
+        assert_eq!((a.rows(), a.columns(), self.columns), (out.rows(), self.inner, out.columns()));
+        if a.rows() == 0 || self.columns == 0 {
+            return;
+        }
+        if self.inner == 0 {
+            if !add {
+                out.clear();
+            }
+            return;
+        }
+        match self.kernel {
+            Kernel::Tile => tile::multiply(self, a, out, add),
+            Kernel::Vector => vector::multiply(self, a, out, add),
+        }
+    }
+}
+
+/// A copy of at most `N` values, times `scale`; zero behind them.
+fn scaled<const N: usize>(values: &[f32], scale: f32) -> [f32; N] {
+    let mut copy = [0.0; N];
+    for (copy, value) in copy.iter_mut().zip(values) {
+        *copy = value * scale;
+    }
+    copy
+}
+
+/// Takes the rounded words of a left factor in whichever order they come.
+trait LeftFactor {
+    /// Sixteen pairs of a row, from the pair `16 · step` on.
+    fn put_row(&mut self, row: usize, step: usize, words: &[u32; 16]);
+
+    /// One pair of sixteen rows, from the row `first` on, of which some may be beyond the last.
+    fn put_column(&mut self, first: usize, pair: usize, words: &[u32; 16]);
+}
+
+/// Rounds `a` into its packed form.
+fn pack_left(a: Matrix<'_>, to: &mut impl LeftFactor) {
+    if a.has_rows() {
+        for row in 0..a.rows() {
+            for (step, values) in a.row(row).chunks(2 * Line::WORDS).enumerate() {
+                let words = match values.try_into() {
+                    Ok(values) => round_pairs(values),
+                    Err(_) => round_pairs(&scaled(values, 1.0)),
+                };
+                to.put_row(row, step, &words);
+            }
+        }
+    } else {
+        let nothing = vec![0.0; a.rows()];
+        for pair in 0..a.columns().div_ceil(2) {
+            let first = a.column(2 * pair);
+            let second = if 2 * pair + 1 < a.columns() { a.column(2 * pair + 1) } else { &nothing };
+            let chunks = first.chunks(Line::WORDS).zip(second.chunks(Line::WORDS));
+            for (index, (first, second)) in chunks.enumerate() {
+                let words = round_two(&scaled(first, 1.0), &scaled(second, 1.0));
+                to.put_column(index * Line::WORDS, pair, &words);
+            }
+        }
+    }
+}
+
+/// Computes a block at the edge of `out`, of which only some rows and columns are there, in a buffer
+/// of whole rows: with the numbers of `out` before and after it, so that every sum is made as it would
+/// be inside.
+fn at_edge<const N: usize>(
+    buffer: &mut [[f32; N]],
+    out: &mut [f32],
+    stride: usize,
+    (height, width): (usize, usize),
+    compute: impl FnOnce(&mut [f32]),
+) {
+    for (row, buffer) in buffer.iter_mut().take(height).enumerate() {
+        buffer[..width].copy_from_slice(&out[row * stride..][..width]);
+    }
+    compute(buffer.as_flattened_mut());
+    for (row, buffer) in buffer.iter().take(height).enumerate() {
+        out[row * stride..][..width].copy_from_slice(&buffer[..width]);
+    }
+}
+
+#[cfg(test)]
+mod tests;

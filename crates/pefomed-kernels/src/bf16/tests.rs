@@ -1,0 +1,81 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::matmul::Multiplier;
+use crate::testing::values;
+
+/// What bfloat16 keeps of a number: eight bits of its fraction.
+fn rounded(value: f32) -> f64 {
+    let unit = 2_f64.powi(f64::from(value.abs()).log2().floor() as i32 - 7);
+    let scaled = f64::from(value) / unit;
+    if value == 0.0 { 0.0 } else { scaled.round_ties_even() * unit }
+}
+
+/// A matrix with gaps between its rows, or its columns.
+fn strided(values: &[f32], rows: usize, columns: usize, transposed: bool) -> Matrix<'_> {
+    if transposed {
+        Matrix::strided(values, columns, rows, rows + 3).transposed()
+    } else {
+        Matrix::strided(values, rows, columns, columns + 3)
+    }
+}
+
+fn check(kernel: Kernel, [m, n, k]: [usize; 3], [a_turned, b_turned]: [bool; 2], seed: u64) {
+    let size = |rows: usize, columns: usize| (rows + 3) * (columns + 3);
+    let (a, b) = (values(seed, size(m, k)), values(seed + 1, size(k, n)));
+    let at = |values: &[f32], (i, j): (usize, usize), (rows, columns), turned: bool| {
+        rounded(if turned { values[j * (rows + 3) + i] } else { values[i * (columns + 3) + j] })
+    };
+    let start = values(seed + 2, size(m, n));
+    for add in [false, true] {
+        let mut out = start.clone();
+        // A power of two: it does not round, and may stand outside of the sum.
+        Multiplier::Bf16(kernel).multiply(
+            MatrixMut::strided(&mut out, m, n, n + 3),
+            strided(&a, m, k, a_turned),
+            strided(&b, k, n, b_turned),
+            0.25,
+            add,
+        );
+        for i in 0..m {
+            for j in 0..n + 3 {
+                let before = f64::from(start[i * (n + 3) + j]);
+                let got = f64::from(out[i * (n + 3) + j]);
+                if j >= n {
+                    assert_eq!(got, before, "a gap was written");
+                    continue;
+                }
+                let mut sum = if add { before } else { 0.0 };
+                let mut magnitude = sum.abs();
+                for l in 0..k {
+                    let product =
+                        0.25 * at(&a, (i, l), (m, k), a_turned) * at(&b, (l, j), (k, n), b_turned);
+                    sum += product;
+                    magnitude += product.abs();
+                }
+                assert!((got - sum).abs() <= 2e-6 * magnitude + 1e-30, "{got} {sum}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn products_are_those_of_float64_up_to_the_rounding_of_operands(
+        m in 0_usize..70, n in 1_usize..80, k in 0_usize..70,
+        turned in any::<[bool; 2]>(), seed in any::<u32>(),
+    ) {
+        for kernel in Kernel::all() {
+            check(kernel, [m, n, k], turned, u64::from(seed));
+        }
+    }
+}
+
+#[test]
+fn long_inner_dimensions_are_cut_into_pieces() {
+    for kernel in Kernel::all() {
+        check(kernel, [33, 35, 1101], [false, true], 1);
+    }
+}
