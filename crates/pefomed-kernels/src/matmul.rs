@@ -187,7 +187,9 @@ impl Multiplier {
     ) {
         match self {
             Self::Float32 => multiply(out, a, b, scale, add),
-            Self::Bf16(kernel) => Panels::new(kernel, b, scale).multiply(out, a, add),
+            Self::Bf16(kernel) => {
+                Panels::once(kernel, b, scale, |panels| panels.multiply(out, a, add));
+            }
         }
     }
 
@@ -202,7 +204,9 @@ impl Multiplier {
     ) {
         match self {
             Self::Float32 => multiply_rows(out, a, b, scale, add),
-            Self::Bf16(kernel) => Panels::new(kernel, b, scale).multiply_rows(out, a, add),
+            Self::Bf16(kernel) => {
+                Panels::once(kernel, b, scale, |panels| panels.multiply_rows(out, a, add));
+            }
         }
     }
 }

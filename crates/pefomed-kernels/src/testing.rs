@@ -11,3 +11,12 @@ pub(crate) fn values(seed: u64, count: usize) -> Vec<f32> {
     };
     (0..count).map(|_| next()).collect()
 }
+
+/// What bfloat16 keeps of a number: eight bits of its fraction.
+pub(crate) fn rounded(value: f32) -> f64 {
+    if value == 0.0 {
+        return 0.0;
+    }
+    let unit = 2_f64.powi(f64::from(value.abs()).log2().floor() as i32 - 7);
+    (f64::from(value) / unit).round_ties_even() * unit
+}

@@ -11,16 +11,17 @@
 //! not depend on what it is computed with. The two kinds may differ in a sum's last bits: a processor
 //! always gets the same one.
 
+mod pack;
 mod rounding;
 mod tile;
 mod vector;
 
+use std::cell::Cell;
 use std::sync::LazyLock;
 
 use rayon::prelude::*;
 
 use crate::matmul::{Matrix, MatrixMut};
-use rounding::{round_pairs, round_two};
 
 /// Floating-point operations below which a product stays on one thread.
 const WORTH_A_THREAD: usize = 4_000_000;
@@ -98,58 +99,27 @@ pub(crate) struct Panels {
 impl Panels {
     /// Packs `scale · b`. Rows or columns of `b` must be without gaps.
     pub(crate) fn new(kernel: Kernel, b: Matrix<'_>, scale: f32) -> Self {
+        Self::in_place_of(Vec::new(), kernel, b, scale)
+    }
+
+    /// As [`new`](Self::new), in the memory of panels that are no longer needed.
+    fn in_place_of(mut lines: Vec<Line>, kernel: Kernel, b: Matrix<'_>, scale: f32) -> Self {
         let (inner, columns) = (b.rows(), b.columns());
         let pairs = inner.div_ceil(2).next_multiple_of(kernel.pairs());
         let panels = columns.div_ceil(kernel.lines() * Line::WORDS);
-        let lines = vec![Line::ZERO; panels * pairs * kernel.lines()];
-        let mut this = Self { kernel, inner, columns, pairs, lines };
-        if b.has_rows() {
-            this.pack_rows(b, scale);
-        } else {
-            this.pack_columns(b, scale);
-        }
-        this
+        lines.resize(panels * pairs * kernel.lines(), Line::ZERO);
+        pack::pack_right(&mut lines, kernel.lines(), pairs, b, scale);
+        Self { kernel, inner, columns, pairs, lines }
     }
 
-    /// Where the words of a pair and of 16 columns from `column` on are.
-    fn line(&self, pair: usize, column: usize) -> usize {
-        let (panel, line) = (
-            column / Line::WORDS / self.kernel.lines(),
-            column / Line::WORDS % self.kernel.lines(),
-        );
-        (panel * self.pairs + pair) * self.kernel.lines() + line
-    }
-
-    fn pack_rows(&mut self, b: Matrix<'_>, scale: f32) {
-        let mut nothing = Vec::new();
-        for pair in 0..self.inner.div_ceil(2) {
-            let first = b.row(2 * pair);
-            let second = if 2 * pair + 1 < self.inner {
-                b.row(2 * pair + 1)
-            } else {
-                nothing.resize(self.columns, 0.0);
-                &nothing
-            };
-            let chunks = first.chunks(Line::WORDS).zip(second.chunks(Line::WORDS));
-            for (index, (first, second)) in chunks.enumerate() {
-                let line = self.line(pair, index * Line::WORDS);
-                self.lines[line] = Line(round_two(&scaled(first, scale), &scaled(second, scale)));
-            }
+    /// Multiplies by `scale · b` without keeping its panels: `with` is called with them.
+    pub(crate) fn once(kernel: Kernel, b: Matrix<'_>, scale: f32, with: impl FnOnce(&Self)) {
+        thread_local! {
+            static LINES: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
         }
-    }
-
-    fn pack_columns(&mut self, b: Matrix<'_>, scale: f32) {
-        let per_pair = self.kernel.lines();
-        for column in 0..self.columns {
-            let (mut line, lane) = (self.line(0, column), column % Line::WORDS);
-            for values in b.column(column).chunks(2 * Line::WORDS) {
-                let words = round_pairs(&scaled(values, scale));
-                for word in &words[..values.len().div_ceil(2)] {
-                    self.lines[line].0[lane] = *word;
-                    line += per_pair;
-                }
-            }
-        }
+        let panels = Self::in_place_of(LINES.take(), kernel, b, scale);
+        with(&panels);
+        LINES.set(panels.lines);
     }
 
     /// Bytes of the packed matrix.
@@ -189,50 +159,6 @@ impl Panels {
         match self.kernel {
             Kernel::Tile => tile::multiply(self, a, out, add),
             Kernel::Vector => vector::multiply(self, a, out, add),
-        }
-    }
-}
-
-/// A copy of at most `N` values, times `scale`; zero behind them.
-fn scaled<const N: usize>(values: &[f32], scale: f32) -> [f32; N] {
-    let mut copy = [0.0; N];
-    for (copy, value) in copy.iter_mut().zip(values) {
-        *copy = value * scale;
-    }
-    copy
-}
-
-/// Takes the rounded words of a left factor in whichever order they come.
-trait LeftFactor {
-    /// Sixteen pairs of a row, from the pair `16 · step` on.
-    fn put_row(&mut self, row: usize, step: usize, words: &[u32; 16]);
-
-    /// One pair of sixteen rows, from the row `first` on, of which some may be beyond the last.
-    fn put_column(&mut self, first: usize, pair: usize, words: &[u32; 16]);
-}
-
-/// Rounds `a` into its packed form.
-fn pack_left(a: Matrix<'_>, to: &mut impl LeftFactor) {
-    if a.has_rows() {
-        for row in 0..a.rows() {
-            for (step, values) in a.row(row).chunks(2 * Line::WORDS).enumerate() {
-                let words = match values.try_into() {
-                    Ok(values) => round_pairs(values),
-                    Err(_) => round_pairs(&scaled(values, 1.0)),
-                };
-                to.put_row(row, step, &words);
-            }
-        }
-    } else {
-        let nothing = vec![0.0; a.rows()];
-        for pair in 0..a.columns().div_ceil(2) {
-            let first = a.column(2 * pair);
-            let second = if 2 * pair + 1 < a.columns() { a.column(2 * pair + 1) } else { &nothing };
-            let chunks = first.chunks(Line::WORDS).zip(second.chunks(Line::WORDS));
-            for (index, (first, second)) in chunks.enumerate() {
-                let words = round_two(&scaled(first, 1.0), &scaled(second, 1.0));
-                to.put_column(index * Line::WORDS, pair, &words);
-            }
         }
     }
 }

@@ -12,7 +12,10 @@
 
 #![allow(unsafe_code)]
 
-use super::{LeftFactor, Line, Panels, at_edge, pack_left, vector};
+use std::cell::Cell;
+
+use super::pack::{LeftFactor, pack_left};
+use super::{Line, Panels, at_edge, vector};
 use crate::matmul::{Matrix, MatrixMut};
 
 /// Rows of a block: two tiles.
@@ -44,9 +47,11 @@ pub(super) fn available() -> bool {
 
 /// `out = a · right`, or `out += …`, on this thread.
 pub(super) fn multiply(right: &Panels, a: Matrix<'_>, mut out: MatrixMut<'_>, add: bool) {
+    thread_local! {
+        static LINES: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
+    }
     let (count, steps) = (a.rows(), right.pairs / PAIRS);
-    let mut packed = Tiled { steps, lines: vec![Line::ZERO; count.div_ceil(ROWS) * steps * STEP] };
-    pack_left(a, &mut packed);
+    let packed = Tiled::new(LINES.take(), a, steps);
     let (out, stride) = out.parts();
     let mut edge = [[0.0_f32; COLUMNS]; ROWS];
     let _tiles = Tiles::configured();
@@ -70,6 +75,7 @@ pub(super) fn multiply(right: &Panels, a: Matrix<'_>, mut out: MatrixMut<'_>, ad
             }
         }
     }
+    LINES.set(packed.lines);
 }
 
 /// The left factor tile by tile, in the order in which tiles are multiplied: for each block of 32
@@ -81,24 +87,25 @@ struct Tiled {
 }
 
 impl Tiled {
-    fn line(&mut self, row: usize, step: usize) -> Option<&mut Line> {
-        self.lines.get_mut((row / ROWS * self.steps + step) * STEP + row % ROWS)
+    /// Packs `a`, in the memory of `lines`.
+    fn new(mut lines: Vec<Line>, a: Matrix<'_>, steps: usize) -> Self {
+        let blocks = a.rows().div_ceil(ROWS);
+        lines.resize(blocks * steps * STEP, Line::ZERO);
+        for row in a.rows()..blocks * ROWS {
+            for step in 0..steps {
+                lines[(row / ROWS * steps + step) * STEP + row % ROWS] = Line::ZERO;
+            }
+        }
+        let mut this = Self { steps, lines };
+        pack_left(a, &mut this);
+        this
     }
 }
 
 impl LeftFactor for Tiled {
-    fn put_row(&mut self, row: usize, step: usize, words: &[u32; 16]) {
-        if let Some(line) = self.line(row, step) {
-            line.0 = *words;
-        }
-    }
-
-    fn put_column(&mut self, first: usize, pair: usize, words: &[u32; 16]) {
-        for (row, word) in words.iter().enumerate() {
-            if let Some(line) = self.line(first + row, pair / PAIRS) {
-                line.0[pair % PAIRS] = *word;
-            }
-        }
+    #[inline]
+    fn put(&mut self, row: usize, step: usize, words: Line) {
+        self.lines[(row / ROWS * self.steps + step) * STEP + row % ROWS] = words;
     }
 }
 

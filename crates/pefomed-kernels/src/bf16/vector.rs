@@ -6,7 +6,8 @@
 
 #![allow(unsafe_code)]
 
-use super::{LeftFactor, Line, Panels, at_edge, pack_left};
+use super::pack::{LeftFactor, pack_left};
+use super::{Line, Panels, at_edge};
 use crate::matmul::{Matrix, MatrixMut};
 
 /// Rows of a block.
@@ -64,22 +65,13 @@ struct Blocks {
 }
 
 impl LeftFactor for Blocks {
-    fn put_row(&mut self, row: usize, step: usize, words: &[u32; 16]) {
+    #[inline]
+    fn put(&mut self, row: usize, step: usize, words: Line) {
         let first = step * Line::WORDS;
         let at = row / ROWS * self.pairs * ROWS + first * ROWS + row % ROWS;
-        for (to, word) in
-            self.words[at..].iter_mut().step_by(ROWS).zip(words).take(self.pairs - first)
-        {
-            *to = *word;
-        }
-    }
-
-    fn put_column(&mut self, first: usize, pair: usize, words: &[u32; 16]) {
-        for (block, words) in words.chunks_exact(ROWS).enumerate() {
-            let at = ((first / ROWS + block) * self.pairs + pair) * ROWS;
-            if let Some(to) = self.words.get_mut(at..at + ROWS) {
-                to.copy_from_slice(words);
-            }
+        let to = self.words[at..].iter_mut().step_by(ROWS);
+        for (to, word) in to.zip(words.0).take(self.pairs - first) {
+            *to = word;
         }
     }
 }

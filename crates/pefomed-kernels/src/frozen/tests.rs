@@ -1,14 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::values;
-
-/// What bfloat16 keeps of a number: eight bits of its fraction.
-fn rounded(value: f32) -> f64 {
-    let unit = 2_f64.powi(f64::from(value.abs()).log2().floor() as i32 - 7);
-    let scaled = f64::from(value) / unit;
-    if value == 0.0 { 0.0 } else { scaled.round_ties_even() * unit }
-}
+use crate::testing::{rounded, values};
 
 /// Product in float64 of what each precision multiplies, and the sum of the magnitudes.
 fn reference(
