@@ -7,7 +7,9 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{Golden, assert_close, fixture, is_result, values};
-use pefomed_model::config::{FeatureSelection, VisionConfig};
+use pefomed_data::image::Preprocessor;
+use pefomed_model::base::{self, ModelFiles};
+use pefomed_model::config::{EvaConfig, FeatureSelection, VisionConfig};
 use pefomed_model::multimodal::VisionTower;
 use pefomed_model::parameters::{Placement, Trainable as _};
 use pefomed_model::vision::VisionEncoder;
@@ -169,4 +171,40 @@ fn names_of_pairs_and_of_halves_are_known_and_others_are_refused() {
     let message =
         load_renamed("eva", |name| Some(name.replace("blocks.1.attn.q_bias", "x"))).unwrap_err();
     assert!(message.contains("no tensor `blocks.1.attn.q_bias`"), "{message}");
+}
+
+#[test]
+fn a_folder_with_nothing_but_evas_file_needs_no_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("eva_vit_g.pth");
+    std::fs::write(&path, b"not read for the configuration").unwrap();
+    for place in [folder.path(), &path] {
+        let files = ModelFiles::at(place).unwrap();
+        let config = base::vision_config(&files).unwrap();
+        assert_eq!(config, VisionConfig::Eva(EvaConfig::default()));
+    }
+    // With a configuration, that counts; without a preprocessor's, CLIP's mean and deviation.
+    let golden = golden("eva");
+    let config: serde_json::Value = golden.fact("config");
+    std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let weights = folder.path().join("model.safetensors");
+    let tensors: Vec<(String, Vec<usize>, TensorValues)> = golden
+        .file
+        .names()
+        .into_iter()
+        .filter(|name| !is_result(name))
+        .map(|name| {
+            let values = TensorValues::F32(golden.file.read_f32(name).unwrap());
+            (name.to_owned(), golden.file.shape(name).unwrap().to_vec(), values)
+        })
+        .collect();
+    write_safetensors(&weights, &tensors, &BTreeMap::new()).unwrap();
+    let files = ModelFiles::at(folder.path()).unwrap();
+    let own = FeatureSelection::default();
+    let vision = base::load_vision(&files, 32, own, &Placement::cpu()).unwrap();
+    assert_eq!(vision.preprocessor, Preprocessor::clip(32).unwrap());
+    let pixels = golden.pixels("golden.doubled.pixel_values");
+    let found = values(vision.encoder.forward(&pixels).unwrap());
+    assert_close("folder", &found, &golden.reals("golden.doubled.last_hidden_state"), 1e-5);
 }
