@@ -23,8 +23,11 @@ impl TreeRanges {
         self.root.start..self.branches.last().map_or(self.root.end, |branch| branch.end)
     }
 
-    /// Row-major square over the tree: whether position `i` must not see position `j`.
-    fn forbidden(&self) -> Vec<bool> {
+    /// Row-major square over the tree: whether position `i` must not see position `j`. With a
+    /// window `w` a position sees no more than the last `w` on its own way from the first of the
+    /// root, itself among them.
+    fn forbidden(&self, window: Option<usize>) -> Vec<bool> {
+        let window = window.unwrap_or(usize::MAX);
         let whole = self.whole();
         let size = whole.len();
         let mut forbidden = vec![true; size * size];
@@ -34,13 +37,15 @@ impl TreeRanges {
         };
         let root = self.root.len();
         for row in 0..root {
-            allow(row, 0..row + 1);
+            allow(row, (row + 1).saturating_sub(window)..row + 1);
         }
         for branch in &self.branches {
             let (start, end) = (branch.start - whole.start, branch.end - whole.start);
             for row in start..end {
-                allow(row, 0..root);
-                allow(row, start..row + 1);
+                // Its place in the branch, then in the question alone.
+                let own = row - start;
+                allow(row, (root + own + 1).saturating_sub(window).min(root)..root);
+                allow(row, start + (own + 1).saturating_sub(window)..row + 1);
             }
         }
         forbidden
@@ -56,11 +61,17 @@ pub struct TreeAttention {
 impl TreeAttention {
     /// Prepares the layout of a batch for a device.
     pub fn new(trees: &[TreeRanges], device: &Device) -> Self {
+        Self::with_window(trees, None, device)
+    }
+
+    /// As [`new`](Self::new), for layers where a position sees no more than the last `window`
+    /// positions of its question as it would be alone, itself among them (arXiv 2310.06825).
+    pub fn with_window(trees: &[TreeRanges], window: Option<usize>, device: &Device) -> Self {
         let trees = trees
             .iter()
             .map(|tree| {
                 let whole = tree.whole();
-                let data = TensorData::new(tree.forbidden(), [whole.len(), whole.len()]);
+                let data = TensorData::new(tree.forbidden(window), [whole.len(), whole.len()]);
                 (whole, Tensor::from_data(data, device))
             })
             .collect();
@@ -169,12 +180,17 @@ mod tests {
     #[test]
     fn a_branch_sees_the_root_and_itself() {
         let tree = TreeRanges { root: 4..6, branches: vec![6..8, 8..9] };
-        let seen: Vec<String> = tree
-            .forbidden()
-            .chunks(5)
-            .map(|row| row.iter().map(|&no| if no { '.' } else { 'x' }).collect())
-            .collect();
-        assert_eq!(seen, ["x....", "xx...", "xxx..", "xxxx.", "xx..x"]);
+        let seen = |window| -> Vec<String> {
+            let forbidden = tree.forbidden(window);
+            let rows = forbidden.chunks(5);
+            rows.map(|row| row.iter().map(|&no| if no { '.' } else { 'x' }).collect()).collect()
+        };
+        assert_eq!(seen(None), ["x....", "xx...", "xxx..", "xxxx.", "xx..x"]);
+        assert_eq!(seen(Some(4)), seen(None));
+        // Three at most: the last of the first branch no longer sees the first of the root.
+        assert_eq!(seen(Some(3)), ["x....", "xx...", "xxx..", ".xxx.", "xx..x"]);
+        assert_eq!(seen(Some(2)), ["x....", "xx...", ".xx..", "..xx.", ".x..x"]);
+        assert_eq!(seen(Some(1)), ["x....", ".x...", "..x..", "...x.", "....x"]);
     }
 
     #[test]

@@ -6,15 +6,10 @@
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-/// Angles `position · base^(−2i/D)`, `[T, D/2]`. Frequencies are rounded to float32, as the reference
-/// implementation has them, unless the whole computation is in float64.
-pub(crate) fn angles(
-    positions: &[u32],
-    head_dim: usize,
-    base: f64,
-    is_double: bool,
-) -> impl Iterator<Item = f64> + '_ {
-    let frequencies: Vec<f64> = (0..head_dim / 2)
+/// Angle per position of each pair of a head, `base^(−2i/D)`, `[D/2]`. Rounded to float32, as the
+/// reference implementation has them, unless the whole computation is in float64.
+pub fn frequencies(head_dim: usize, base: f64, is_double: bool) -> Vec<f64> {
+    (0..head_dim / 2)
         .map(|i| {
             let exponent = 2.0 * i as f64 / head_dim as f64;
             if is_double {
@@ -23,10 +18,13 @@ pub(crate) fn angles(
                 f64::from(1.0 / (base as f32).powf(exponent as f32))
             }
         })
-        .collect();
+        .collect()
+}
+
+/// Angles `position · frequency`, `[T, D/2]`.
+pub(crate) fn angles(positions: &[u32], frequencies: &[f64]) -> impl Iterator<Item = f64> {
     positions.iter().flat_map(move |&position| {
-        let angle = move |frequency| f64::from(position) * frequency;
-        frequencies.clone().into_iter().map(angle)
+        frequencies.iter().map(move |frequency| f64::from(position) * frequency)
     })
 }
 
@@ -48,8 +46,21 @@ impl Rotary {
         device: &Device,
         dtype: DType,
     ) -> Self {
-        let half = head_dim / 2;
-        let angles: Vec<f64> = angles(positions, head_dim, base, dtype == DType::F64).collect();
+        let frequencies = frequencies(head_dim, base, dtype == DType::F64);
+        Self::with_frequencies(positions, &frequencies, device, dtype)
+    }
+
+    /// Tables for `positions` and heads twice as wide as there are `frequencies`, with angles
+    /// `position · frequency`.
+    pub fn with_frequencies(
+        positions: &[u32],
+        frequencies: &[f64],
+        device: &Device,
+        dtype: DType,
+    ) -> Self {
+        let half = frequencies.len();
+        let head_dim = 2 * half;
+        let angles: Vec<f64> = angles(positions, frequencies).collect();
         let mut cos = Vec::with_capacity(positions.len() * head_dim);
         let mut sin = Vec::with_capacity(positions.len() * head_dim);
         for angles in angles.chunks(half) {

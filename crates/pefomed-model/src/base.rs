@@ -11,12 +11,12 @@ use pefomed_data::{DataError, files};
 use pefomed_kernels::mapped::MappedFile;
 use serde::de::DeserializeOwned;
 
-use crate::config::{Dinov2Config, LlamaConfig};
+use crate::config::{EvaConfig, FeatureSelection, LlamaConfig, VisionConfig};
 use crate::decoder::LlamaDecoder;
 use crate::embedded;
 use crate::error::ModelError;
 use crate::parameters::Placement;
-use crate::vision::Dinov2;
+use crate::vision::VisionEncoder;
 use crate::weights::{self, GgufFile, Loader, SafetensorsFile, TensorSource};
 
 /// Where the files of a model are.
@@ -93,8 +93,27 @@ impl ModelFiles {
         })
     }
 
+    /// Whether there is such a file beside the weights.
+    pub fn has(&self, file: &str) -> bool {
+        match self {
+            Self::Folder(folder) => folder.join(file).is_file(),
+            Self::Embedded(part) => part.file(file).is_ok(),
+            Self::Gguf(_) => false,
+        }
+    }
+
+    /// Whether this is EVA-CLIP's file, or a folder with nothing but it.
+    fn is_bare_eva(&self) -> bool {
+        match self {
+            Self::Folder(_) => self.has(EVA_FILE) && !self.has("config.json"),
+            Self::Gguf(path) => path.file_name().is_some_and(|name| name == EVA_FILE),
+            Self::Embedded(_) => false,
+        }
+    }
+
     fn tensors(&self) -> Result<Box<dyn TensorSource>, ModelError> {
         match self {
+            Self::Folder(folder) if self.has(EVA_FILE) => weights::open(&folder.join(EVA_FILE)),
             Self::Folder(path) | Self::Gguf(path) => weights::open(path),
             Self::Embedded(part) => {
                 let bytes = part.file("model.safetensors")?;
@@ -108,37 +127,51 @@ impl ModelFiles {
 /// A loaded vision encoder.
 pub struct Vision {
     /// The encoder, frozen.
-    pub encoder: Dinov2,
+    pub encoder: VisionEncoder,
     /// How images become its input.
     pub preprocessor: Preprocessor,
     /// Digest of its weights.
     pub digest: String,
 }
 
-/// Reads only the configuration of a vision encoder.
+/// The file of EVA-CLIP's ViT-g/14 as it is passed around, without any configuration beside it.
+const EVA_FILE: &str = "eva_vit_g.pth";
+
+/// Reads only the configuration of a vision encoder. EVA-CLIP's file needs none.
 ///
 /// # Errors
-/// As [`Dinov2Config::read`].
-pub fn vision_config(files: &ModelFiles) -> Result<Dinov2Config, ModelError> {
-    let config: Dinov2Config = files.json("config.json")?;
-    config.check(&files.origin())?;
-    Ok(config)
+/// As [`VisionConfig::read`].
+pub fn vision_config(files: &ModelFiles) -> Result<VisionConfig, ModelError> {
+    if files.is_bare_eva() {
+        return Ok(VisionConfig::Eva(EvaConfig::default()));
+    }
+    let path = Path::new(&files.origin()).join("config.json");
+    VisionConfig::from_value(&path, files.json("config.json")?)
 }
 
 /// Loads a vision encoder for square images of `size` pixels.
 ///
 /// # Errors
 /// Whatever is wrong with its files, with the name of the file, key or tensor.
-pub fn load_vision(files: &ModelFiles, size: u32, place: &Placement) -> Result<Vision, ModelError> {
+pub fn load_vision(
+    files: &ModelFiles,
+    size: u32,
+    selection: FeatureSelection,
+    place: &Placement,
+) -> Result<Vision, ModelError> {
     let config = vision_config(files)?;
+    let is_eva = matches!(config, VisionConfig::Eva(_));
     let source = files.tensors()?;
     let mut loader = Loader::new(source.as_ref());
-    let encoder = Dinov2::from_hugging_face(config, &mut loader, place)?;
-    loader.finish(&Dinov2::ignorable)?;
+    let encoder = VisionEncoder::load(config, selection, &mut loader, place)?;
+    loader.finish(&|name| encoder.ignorable(name))?;
     let name = "preprocessor_config.json";
-    let settings = files.json(name)?;
-    let path = Path::new(&files.origin()).join(name);
-    let preprocessor = Preprocessor::from_value(&path, &settings, Some(size))?;
+    let preprocessor = if is_eva && !files.has(name) {
+        Preprocessor::clip(size)?
+    } else {
+        let path = Path::new(&files.origin()).join(name);
+        Preprocessor::from_value(&path, &files.json(name)?, Some(size))?
+    };
     Ok(Vision { encoder, preprocessor, digest: source.digest() })
 }
 

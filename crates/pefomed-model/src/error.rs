@@ -206,6 +206,15 @@ pub enum ModelError {
         /// Tokens to be joined.
         merge: usize,
     },
+    /// The class token would be joined with patches.
+    #[error(
+        "the class token is kept, and {merge} tokens are joined into one: set `merge = 1` or \
+         `vision_cls = false`"
+    )]
+    MergeClass {
+        /// Tokens to be joined.
+        merge: usize,
+    },
     /// A batch refers to an image whose features were not given.
     #[error("a batch refers to image {image}, whose features are missing")]
     FeaturesMissing {

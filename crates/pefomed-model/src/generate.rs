@@ -146,10 +146,12 @@ impl DecodeCache {
         }
     }
 
-    /// Adds the new keys and values of a layer, `[B, K, D]`, and attends to all there are.
+    /// Adds the new keys and values of a layer, `[B, K, D]`, and attends to all there are, or to the
+    /// last `window` positions.
     pub(crate) fn attend(
         &mut self,
         layer: usize,
+        window: Option<usize>,
         q: Tensor<3>,
         k: Tensor<3>,
         v: Tensor<3>,
@@ -164,6 +166,13 @@ impl DecodeCache {
                 Tensor::cat(vec![old.clone(), rows(new).unsqueeze_dim::<4>(1)], 1)
             };
             cached.own = (appended(&cached.own.0, &k), appended(&cached.own.1, &v));
+            if let Some(window) = window
+                && tree.next.iter().any(|&next| next as usize > window)
+            {
+                mixed.push(tree.attend_within(layer, window, rows(&q), &self.place));
+                start += count;
+                continue;
+            }
             let columns = tree.unfilled[0].len();
             let unfilled: Vec<bool> = tree.unfilled.iter().flatten().copied().collect();
             let unfilled = TensorData::new(unfilled, [count, columns]);
@@ -228,6 +237,42 @@ impl TreeCache {
             next: lengths().map(|length| (tree.root.len() + length) as u32).collect(),
             unfilled: lengths().map(|length| (0..longest).map(|i| i >= length).collect()).collect(),
         }
+    }
+
+    /// Attends to the last `window` positions of each row, which may begin in the root: every row
+    /// then sees another part of it and gets a copy of its own.
+    fn attend_within(
+        &self,
+        layer: usize,
+        window: usize,
+        q: Tensor<3>,
+        place: &Placement,
+    ) -> Tensor<2> {
+        let LayerCache { root, own } = &self.layers[layer];
+        let [root_length, heads, dim] = root.0.dims();
+        let count = self.next.len();
+        let mut hidden = Vec::new();
+        for (&next, unfilled) in self.next.iter().zip(&self.unfilled) {
+            let oldest = (next as usize).saturating_sub(window);
+            hidden.extend((0..root_length).map(|position| position < oldest));
+            let mut position = root_length;
+            for &unfilled in unfilled {
+                hidden.push(unfilled || position < oldest);
+                position += usize::from(!unfilled);
+            }
+        }
+        let whole = |root: &Tensor<3>, own: &Tensor<4>| {
+            if root_length == 0 {
+                return own.clone();
+            }
+            let root = root.clone().unsqueeze::<4>().expand([count, root_length, heads, dim]);
+            Tensor::cat(vec![root, own.clone()], 1)
+        };
+        let (k, v) = (whole(&root.0, &own.0), whole(&root.1, &own.1));
+        let hidden = TensorData::new(hidden, [count, k.dims()[1]]);
+        let none = Tensor::zeros([0, heads, dim], (&k.device(), k.dtype()));
+        let hidden = Tensor::<2, Bool>::from_data(hidden, &place.device);
+        decode_attention(q, none.clone(), none, k, v, hidden)
     }
 
     fn keep(&mut self, rows: &[usize], place: &Placement) {

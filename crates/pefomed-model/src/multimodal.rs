@@ -12,7 +12,7 @@ use crate::decoder::{KvCache, LlamaDecoder};
 use crate::error::ModelError;
 use crate::parameters::{Parameter, Trainable, read};
 use crate::projector::Projector;
-use crate::vision::{Dinov2, merge_tokens};
+use crate::vision::{VisionEncoder, merge_tokens};
 
 /// Joined visual tokens of one image, before the projector: `[N, C]` in row-major order.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +32,7 @@ pub type FeatureMap = BTreeMap<u32, VisualFeatures>;
 #[derive(Clone, Debug)]
 pub struct VisionTower {
     /// The encoder.
-    pub encoder: Dinov2,
+    pub encoder: VisionEncoder,
     /// Adjacent tokens joined into one.
     pub merge: usize,
 }
@@ -41,30 +41,22 @@ impl VisionTower {
     /// Visual tokens of an image of `size × size` pixels.
     ///
     /// # Errors
-    /// [`ModelError::ImageSize`] when the size is no multiple of the patch, or a row of patches no
-    /// multiple of the tokens joined.
+    /// As [`VisionConfig::visual_tokens`](crate::config::VisionConfig::visual_tokens).
     pub fn tokens(&self, size: usize) -> Result<usize, ModelError> {
-        let patch = self.encoder.config().patch_size;
-        if !size.is_multiple_of(patch) || size == 0 {
-            return Err(ModelError::ImageSize { height: size, width: size, patch });
-        }
-        if self.merge == 0 || !(size / patch).is_multiple_of(self.merge) {
-            return Err(ModelError::MergeWidth { patches: size / patch, merge: self.merge });
-        }
-        Ok(self.encoder.config().patches(size) / self.merge)
+        self.encoder.config().visual_tokens(size, self.merge, self.encoder.selection())
     }
 
     /// Width of a joined token.
     pub fn width(&self) -> usize {
-        self.encoder.config().hidden_size * self.merge
+        self.encoder.config().width() * self.merge
     }
 
     /// Encodes one image.
     ///
     /// # Errors
-    /// As [`Dinov2::forward`].
+    /// As [`VisionEncoder::forward`].
     pub fn encode(&self, pixels: &PixelValues) -> Result<VisualFeatures, ModelError> {
-        let merged = merge_tokens(self.encoder.patch_tokens(pixels)?, self.merge);
+        let merged = merge_tokens(self.encoder.features(pixels)?, self.merge);
         let [tokens, width] = merged.dims();
         Ok(VisualFeatures { tokens, width, values: read(merged) })
     }

@@ -3,26 +3,16 @@
 
 mod common;
 
-use common::{Golden, assert_close, fixture, is_result, shared, values};
+use common::{Golden, assert_close, fixture, shared, values};
 use pefomed_data::image::PixelValues;
-use pefomed_model::config::Dinov2Config;
+use pefomed_model::config::{FeatureSelection, VisionConfig};
 use pefomed_model::multimodal::VisionTower;
 use pefomed_model::parameters::{Placement, Trainable as _};
-use pefomed_model::vision::Dinov2;
-use pefomed_model::weights::{Loader, SafetensorsFile, TensorSource as _};
+use pefomed_model::vision::VisionEncoder;
+use pefomed_model::weights::{Loader, SafetensorsFile};
 
-fn small(golden: &Golden, place: &Placement) -> Dinov2 {
-    let config: Dinov2Config = golden.fact("config");
-    let mut loader = Loader::new(&golden.file);
-    let encoder = Dinov2::from_hugging_face(config, &mut loader, place).unwrap();
-    loader.finish(&|name| is_result(name) || Dinov2::ignorable(name)).unwrap();
-    encoder
-}
-
-/// Pixels stored as `[1, 3, height, width]`.
-fn pixels(golden: &Golden, name: &str) -> PixelValues {
-    let [1, 3, height, width] = golden.file.shape(name).unwrap()[..] else { panic!("{name}") };
-    PixelValues { data: golden.file.read_f32(name).unwrap(), height, width }
+fn small(golden: &Golden, place: &Placement) -> VisionEncoder {
+    golden.encoder(FeatureSelection::default(), place)
 }
 
 /// `square` has the size that the position table was made for, the others make it be resized; the
@@ -35,7 +25,7 @@ fn hidden_states_at_three_sizes_are_those_of_transformers() {
     for (place, tolerance) in [(Placement::cpu_f64(), 1e-9), (Placement::cpu(), 1e-5)] {
         let encoder = small(&golden, &place);
         for case in CASES {
-            let pixels = pixels(&golden, &format!("golden.{case}.pixel_values"));
+            let pixels = golden.pixels(&format!("golden.{case}.pixel_values"));
             let found = values(encoder.forward(&pixels).unwrap());
             let expected = golden.reals(&format!("golden.{case}.last_hidden_state"));
             assert_close(case, &found, &expected, tolerance);
@@ -48,7 +38,7 @@ fn visual_tokens_are_four_neighbours_of_a_row_without_the_class_token() {
     let golden = Golden::open(&fixture("dinov2-small-random.safetensors"));
     let tower = VisionTower { encoder: small(&golden, &Placement::cpu()), merge: 4 };
     let width = 32;
-    let features = tower.encode(&pixels(&golden, "golden.square.pixel_values")).unwrap();
+    let features = tower.encode(&golden.pixels("golden.square.pixel_values")).unwrap();
     assert_eq!((features.tokens, features.width), (4, 4 * width));
     assert_eq!((tower.tokens(16).unwrap(), tower.width()), (4, 4 * width));
     // Four patches of a row lie one after the other: joining them keeps the order of the values.
@@ -72,14 +62,15 @@ fn sizes_that_do_not_divide_are_refused() {
 }
 
 /// The published encoder, if this machine has it.
-fn published(place: &Placement) -> Option<Dinov2> {
+fn published(place: &Placement) -> Option<VisionEncoder> {
     let folder = shared("models/dinov2-small")?;
-    let config = Dinov2Config::read(&folder.join("config.json")).unwrap();
+    let config = VisionConfig::read(&folder.join("config.json")).unwrap();
     let file = SafetensorsFile::open(&folder).unwrap();
     let mut loader = Loader::new(&file);
     let count = config.parameter_count();
-    let encoder = Dinov2::from_hugging_face(config, &mut loader, place).unwrap();
-    loader.finish(&Dinov2::ignorable).unwrap();
+    let encoder =
+        VisionEncoder::load(config, FeatureSelection::default(), &mut loader, place).unwrap();
+    loader.finish(&|name| encoder.ignorable(name)).unwrap();
     let mut counted = encoder.clone();
     assert_eq!(counted.parameter_count(), count);
     Some(encoder)
@@ -90,7 +81,7 @@ fn the_published_encoder_sees_a_radiograph_as_transformers_does() {
     let Some(path) = shared("parity/dinov2-small-synpic42202.safetensors") else { return };
     let Some(encoder) = published(&Placement::cpu()) else { return };
     let golden = Golden::open(&path);
-    let found = values(encoder.forward(&pixels(&golden, "pixel_values")).unwrap());
+    let found = values(encoder.forward(&golden.pixels("pixel_values")).unwrap());
     assert_close("radiograph", &found, &golden.reals("last_hidden_state"), 1e-5);
 }
 

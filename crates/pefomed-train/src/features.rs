@@ -3,7 +3,7 @@
 //! The encoder is frozen and images are not augmented, so what it says of an image never changes.
 //! Features are computed in a pass of their own, on all cores, before the first step. Small sets
 //! stay in memory; large ones go to files named by the digest of (image bytes, preprocessing,
-//! encoder weights, joining of tokens), which later runs find again. A file that is cut or damaged
+//! encoder weights, selection and joining of tokens), which later runs find again. A file that is cut or damaged
 //! does not parse, and is computed anew.
 
 use std::collections::BTreeMap;
@@ -111,7 +111,7 @@ impl Features {
 }
 
 fn digest(parts: &Parts, image: &[u8]) -> String {
-    let merge = parts.vision.merge.to_string();
+    let merge = format!("{}{}", parts.vision.merge, parts.vision.encoder.selection());
     let identity = parts.preprocessor.identity();
     files::digest([image, identity.as_bytes(), parts.vision_digest.as_bytes(), merge.as_bytes()])
 }

@@ -81,7 +81,8 @@ impl Parts {
     /// Whatever is wrong with the files, by name.
     pub fn load(recipe: &Recipe, place: &Placement) -> Result<Self, TrainError> {
         let model = &recipe.model;
-        let vision = base::load_vision(&vision_files(model)?, model.image_size, place)?;
+        let files = vision_files(model)?;
+        let vision = base::load_vision(&files, model.image_size, model.selection(), place)?;
         let tower = VisionTower { encoder: vision.encoder, merge: model.merge };
         let visual_tokens = tower.tokens(model.image_size as usize)?;
         let files = decoder_files(model)?;
@@ -109,7 +110,13 @@ impl Parts {
         let lora = lora_config(&recipe.adapter)?;
         Ok(TunedDecoder {
             decoder: self.decoder.clone(),
-            projector: Projector::new(input, output, recipe.seed.wrapping_add(1), place),
+            projector: Projector::draw(
+                recipe.model.projector,
+                input,
+                output,
+                recipe.seed.wrapping_add(1),
+                place,
+            ),
             adapter: LoraAdapter::new(lora, config, recipe.seed.wrapping_add(2), place),
         })
     }

@@ -15,6 +15,9 @@ use crate::{DataError, files};
 /// The largest side that is accepted: 16 times the largest in use.
 const LIMIT: u32 = 8192;
 
+/// Pillow's number of the bicubic filter, as `resample` has it.
+const BICUBIC: u64 = 3;
+
 /// The grey of a blank image, before normalisation.
 pub const BLANK: u8 = 128;
 
@@ -73,7 +76,7 @@ impl Preprocessor {
     /// # Errors
     /// [`DataError::Read`] or [`DataError::Json`] for a file that is absent or not JSON,
     /// [`DataError::Preprocessor`] for missing or unusable numbers and for a scaling other than
-    /// from 0…255 to 0…1, [`DataError::ImageSize`] for an impossible size.
+    /// from 0…255 to 0…1 or a filter other than bicubic, [`DataError::ImageSize`] for an impossible size.
     pub fn from_file(path: &Path, size: Option<u32>) -> Result<Self, DataError> {
         Self::from_value(path, &files::read_json(path)?, size)
     }
@@ -97,6 +100,12 @@ impl Preprocessor {
                     "`rescale_factor` is {factor}: only 1/255 is supported"
                 )));
             }
+        }
+        let resample = config.get("resample").filter(|resample| !resample.is_null());
+        if let Some(resample) = resample.filter(|resample| resample.as_u64() != Some(BICUBIC)) {
+            return Err(wrong(format!(
+                "`resample` is {resample}: only bicubic ({BICUBIC}) is supported"
+            )));
         }
         let normalises = config.get("do_normalize").and_then(Value::as_bool) != Some(false);
         let (mean, std) = if normalises {
@@ -239,6 +248,7 @@ mod tests {
             (r#"{"image_mean": [0.5, 0.5, 1e99], "image_std": [1, 1, 1]}"#, "give three numbers"),
             (r#"{"image_mean": [0, 0, 0], "image_std": [1, 0, 1]}"#, "must be above 0"),
             (r#"{"rescale_factor": 1}"#, "only 1/255"),
+            (r#"{"resample": 2}"#, "`resample` is 2"),
             (r#"{"do_rescale": false}"#, "`do_rescale` is false"),
             ("[", "not valid JSON"),
         ] {

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::parallel::share;
-use crate::rotary::angles;
+use crate::rotary::{angles, frequencies};
 use crate::simd::widest;
 
 /// Cosines and sines of the positions of a batch, `[T, D/2]` each.
@@ -17,9 +17,15 @@ pub struct RotaryTable {
 impl RotaryTable {
     /// Tables for heads of `head_dim`, as [`Rotary`](crate::rotary::Rotary) has them in float32.
     pub fn new(positions: &[u32], head_dim: usize, base: f64) -> Self {
-        let angles: Vec<f64> = angles(positions, head_dim, base, false).collect();
+        Self::with_frequencies(positions, &frequencies(head_dim, base, false))
+    }
+
+    /// Tables for heads twice as wide as there are `frequencies`, with angles
+    /// `position · frequency`.
+    pub fn with_frequencies(positions: &[u32], frequencies: &[f64]) -> Self {
+        let angles: Vec<f64> = angles(positions, frequencies).collect();
         Self {
-            half: head_dim / 2,
+            half: frequencies.len(),
             cos: angles.iter().map(|angle| angle.cos() as f32).collect(),
             sin: angles.iter().map(|angle| angle.sin() as f32).collect(),
         }

@@ -118,7 +118,7 @@ impl FrozenLayer {
         let values = values(x, matrices);
         let out = self.attention.decode(&slices(&values), &sites, rotary, |qkv| {
             let (q, k, v) = self.split(qkv, rows, place);
-            read(cache.attend(index, q, k, v))
+            read(cache.attend(index, None, q, k, v))
         });
         self.feed_forward(index, place.tensor(out, [rows, width]), adapter, None)
     }

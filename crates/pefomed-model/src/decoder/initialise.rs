@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::llama::{LlamaDecoder, LlamaLayer};
+use super::llama::{Biases, LlamaDecoder, LlamaLayer};
 use crate::config::LlamaConfig;
 use crate::parameters::Placement;
 use crate::random::Normal;
@@ -10,7 +10,7 @@ use crate::random::Normal;
 impl LlamaDecoder {
     /// Draws weights: normal with standard deviation 0.02 for the embedding and `1/√in` for the
     /// projections; those that write to the residual stream are smaller by `√(2·layers)`, as GPT-2
-    /// has it. Norms start at 1.
+    /// has it. Norms start at 1, biases at 0.
     pub fn random(config: LlamaConfig, seed: u64, place: &Placement) -> Self {
         let mut normal = Normal::new(seed);
         let (c, m) = (config.hidden_size, config.intermediate_size);
@@ -34,6 +34,7 @@ impl LlamaDecoder {
                 gate: matrix(m, c, fan(c)),
                 up: matrix(m, c, fan(c)),
                 down: matrix(c, m, fan(m) * residual),
+                biases: Biases::zeros(&config, place),
             })
             .collect();
         let head = (!config.tie_word_embeddings).then(|| matrix(config.vocab_size, c, 0.02));

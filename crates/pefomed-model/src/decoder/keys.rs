@@ -1,7 +1,11 @@
 //! What the tensors of a decoder are called, and how their rotary layout differs.
 
+use crate::adapter::Site;
 use crate::error::ModelError;
 use crate::weights::{Loader, rotary_pairs_to_halves};
+
+/// Tensor of a GGUF file that rotary frequencies are divided by.
+const ROPE_DIVISORS: &str = "rope_freqs.weight";
 
 /// The names of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +59,31 @@ impl KeyStyle {
         }
     }
 
+    /// Name of a projection's bias. Only files in Hugging Face layout have any.
+    pub(crate) fn bias(layer: usize, site: Site) -> String {
+        format!("model.layers.{layer}.{}.bias", site.module())
+    }
+
+    /// Takes the divisors of the rotary frequencies, `[head_dim / 2]`, that a GGUF file of a LLaMA 3
+    /// stores in place of the rule behind them.
+    pub(crate) fn take_rotary_divisors(
+        self,
+        loader: &mut Loader<'_>,
+        head_dim: usize,
+    ) -> Result<Option<Vec<f32>>, ModelError> {
+        if self == Self::HuggingFace || !loader.has(ROPE_DIVISORS) {
+            return Ok(None);
+        }
+        let divisors = loader.take(ROPE_DIVISORS, &[head_dim / 2])?;
+        if divisors.iter().all(|divisor| divisor.is_finite() && *divisor > 0.0) {
+            return Ok(Some(divisors));
+        }
+        Err(ModelError::Unsupported {
+            origin: loader.source().origin().to_owned(),
+            what: format!("divisors of rotary angles (`{ROPE_DIVISORS}`) that are not above 0"),
+        })
+    }
+
     /// Takes a query or key projection in the half-split layout.
     pub(crate) fn take_rotary(
         self,
@@ -75,11 +104,9 @@ impl KeyStyle {
         }
     }
 
-    /// Tensors that a file may hold and that nothing is lost without.
-    pub(crate) fn ignorable(self, name: &str) -> bool {
-        match self {
-            Self::HuggingFace => name.ends_with("rotary_emb.inv_freq"),
-            Self::Gguf => name == "rope_freqs.weight",
-        }
+    /// Tensors that a file may hold and that nothing is lost without: frequencies that follow from
+    /// the configuration.
+    pub(crate) fn ignorable(name: &str) -> bool {
+        name.ends_with("rotary_emb.inv_freq")
     }
 }

@@ -1,5 +1,6 @@
 //! The LLaMA decoder: RMSNorm, grouped-query attention with rotary embedding, SwiGLU
-//! (arXiv 2302.13971, 2307.09288).
+//! (arXiv 2302.13971, 2307.09288); and its kin, which add biases (Qwen2, arXiv 2407.10671) or limit
+//! how far a position looks back (Mistral, arXiv 2310.06825).
 
 use std::sync::Arc;
 
@@ -37,6 +38,42 @@ pub(super) struct LlamaLayer {
     pub(super) gate: Tensor<2>,
     pub(super) up: Tensor<2>,
     pub(super) down: Tensor<2>,
+    pub(super) biases: Biases,
+}
+
+/// Biases of a layer's projections, `[out]` each, in the order of [`Site::ALL`].
+#[derive(Clone, Debug, Default)]
+pub(super) struct Biases([Option<Tensor<1>>; Site::ALL.len()]);
+
+impl Biases {
+    /// Takes those that the configuration says there are.
+    fn take(
+        config: &LlamaConfig,
+        layer: usize,
+        loader: &mut Loader<'_>,
+        place: &Placement,
+    ) -> Result<Self, ModelError> {
+        let mut all = Self::default();
+        for site in Site::ALL.into_iter().filter(|&site| config.has_bias(site)) {
+            let shape = [site.widths(config).1];
+            let bias = loader.take(&KeyStyle::bias(layer, site), &shape)?;
+            all.0[site as usize] = Some(place.tensor(bias, shape));
+        }
+        Ok(all)
+    }
+
+    /// As many, all zero.
+    pub(super) fn zeros(config: &LlamaConfig, place: &Placement) -> Self {
+        let zeros = |site: Site| {
+            let width = site.widths(config).1;
+            config.has_bias(site).then(|| place.tensor(vec![0.0; width], [width]))
+        };
+        Self(Site::ALL.map(zeros))
+    }
+
+    fn at(&self, site: Site) -> Option<&Tensor<1>> {
+        self.0[site as usize].as_ref()
+    }
 }
 
 /// A decoder with its frozen (or, for training a base, trainable) weights.
@@ -44,6 +81,8 @@ pub(super) struct LlamaLayer {
 pub struct LlamaDecoder {
     config: LlamaConfig,
     place: Placement,
+    /// Divisors of the rotary frequencies, `[D/2]`, which GGUF files store as a tensor.
+    rotary_divisors: Option<Vec<f32>>,
     pub(super) embedding: Tensor<2>,
     layers: Layers,
     pub(super) norm: Tensor<1>,
@@ -69,7 +108,8 @@ pub struct DecoderBatch {
 
 /// Angles and ranges, for the kind of layers there is.
 enum Layout {
-    Plain(Box<(Rotary, TreeAttention)>),
+    /// With the ranges of each layer: windows may differ.
+    Plain(Box<(Rotary, Vec<TreeAttention>)>),
     Frozen(Arc<AttentionLayout>),
 }
 
@@ -85,6 +125,7 @@ impl LlamaDecoder {
         Self {
             config,
             place,
+            rotary_divisors: None,
             embedding,
             layers: Layers::Plain(layers),
             norm,
@@ -94,8 +135,9 @@ impl LlamaDecoder {
     }
 
     /// Packs the layers for good: they are computed faster and can no longer be trained. Only the
-    /// processor has kernels for this, so that a decoder elsewhere, or in double precision, stays
-    /// as it is.
+    /// processor has kernels for this, and only for some layers
+    /// ([`LlamaConfig::has_fused_layers`]), so that a decoder elsewhere, of another kind, or in
+    /// double precision, stays as it is.
     ///
     /// # Errors
     /// [`ModelError::Precision`] when this processor lacks the instructions.
@@ -107,7 +149,7 @@ impl LlamaDecoder {
         let on_processor =
             self.place.device == Placement::cpu().device && self.place.dtype == DType::F32;
         let layers = match self.layers {
-            Layers::Plain(layers) if on_processor => {
+            Layers::Plain(layers) if on_processor && self.config.has_fused_layers() => {
                 let pack = |layer| FrozenLayer::new(layer, &self.config, precision);
                 Layers::Frozen(Arc::new(layers.into_iter().map(pack).collect()))
             }
@@ -161,7 +203,7 @@ impl LlamaDecoder {
 
     /// Whether a left-over tensor of a decoder's file may be ignored.
     pub fn ignorable(name: &str) -> bool {
-        KeyStyle::HuggingFace.ignorable(name) || KeyStyle::Gguf.ignorable(name)
+        KeyStyle::ignorable(name)
     }
 
     fn take(
@@ -170,10 +212,12 @@ impl LlamaDecoder {
         place: &Placement,
         style: KeyStyle,
     ) -> Result<Self, ModelError> {
+        config.check(loader.source().origin())?;
         let (c, m, vocabulary) = (config.hidden_size, config.intermediate_size, config.vocab_size);
         let (heads, key_heads) = (config.num_attention_heads, config.key_heads());
         let (q, kv) = (heads * config.head_dim(), key_heads * config.head_dim());
-        let mut layers = Vec::with_capacity(config.num_hidden_layers);
+        // No allocation by a number in a file: the layers themselves are taken from it.
+        let mut layers = Vec::new();
         for layer in 0..config.num_hidden_layers {
             let name = |tensor: &str| style.layer(layer, tensor);
             let query = style.take_rotary(loader, &name("self_attn.q_proj"), [q, c], heads)?;
@@ -185,6 +229,7 @@ impl LlamaDecoder {
                 (matrix("self_attn.v_proj", [kv, c])?, matrix("self_attn.o_proj", [c, q])?);
             let (gate, up) = (matrix("mlp.gate_proj", [m, c])?, matrix("mlp.up_proj", [m, c])?);
             let down = matrix("mlp.down_proj", [c, m])?;
+            let biases = Biases::take(&config, layer, loader, place)?;
             let mut vector = |tensor: &str| -> Result<Tensor<1>, ModelError> {
                 Ok(place.tensor(loader.take(&name(tensor), &[c])?, [c]))
             };
@@ -198,6 +243,7 @@ impl LlamaDecoder {
                 gate,
                 up,
                 down,
+                biases,
             });
         }
         let table = [vocabulary, c];
@@ -212,7 +258,9 @@ impl LlamaDecoder {
             Some(place.tensor(loader.take(style.head(), &table)?, table))
         };
         let norm = place.tensor(loader.take(style.norm(), &[c])?, [c]);
-        Ok(Self::from_parts(config, place.clone(), embedding, layers, norm, head))
+        let rotary_divisors = style.take_rotary_divisors(loader, config.head_dim())?;
+        let decoder = Self::from_parts(config, place.clone(), embedding, layers, norm, head);
+        Ok(Self { rotary_divisors, ..decoder })
     }
 
     /// The configuration.
@@ -237,10 +285,17 @@ impl LlamaDecoder {
     pub fn batch(&self, batch: &PackedBatch, dropout: Option<Dropout>) -> DecoderBatch {
         let ranges: Vec<TreeRanges> = batch.trees.iter().map(ranges).collect();
         let layout = match &self.layers {
-            Layers::Plain(_) => Layout::Plain(Box::new((
-                self.rotary(&batch.positions),
-                TreeAttention::new(&ranges, &self.place.device),
-            ))),
+            Layers::Plain(layers) => {
+                let all = TreeAttention::new(&ranges, &self.place.device);
+                let attention = (0..layers.len()).map(|layer| match self.config.window(layer) {
+                    Some(window) => {
+                        TreeAttention::with_window(&ranges, Some(window), &self.place.device)
+                    }
+                    None => all.clone(),
+                });
+                let attention = attention.collect();
+                Layout::Plain(Box::new((self.rotary(&batch.positions), attention)))
+            }
             Layers::Frozen(_) => {
                 let rotary = self.rotary_table(&batch.positions);
                 Layout::Frozen(Arc::new(AttentionLayout::new(&ranges, rotary)))
@@ -250,12 +305,23 @@ impl LlamaDecoder {
     }
 
     fn rotary(&self, positions: &[u32]) -> Rotary {
-        let (dim, base) = (self.config.head_dim(), self.config.rope_base());
-        Rotary::new(positions, dim, base, &self.place.device, self.place.dtype)
+        let Placement { device, dtype } = &self.place;
+        let frequencies = self.frequencies(*dtype == DType::F64);
+        Rotary::with_frequencies(positions, &frequencies, device, *dtype)
     }
 
     fn rotary_table(&self, positions: &[u32]) -> RotaryTable {
-        RotaryTable::new(positions, self.config.head_dim(), self.config.rope_base())
+        RotaryTable::with_frequencies(positions, &self.frequencies(false))
+    }
+
+    /// Angle per position of each pair of a head.
+    fn frequencies(&self, is_double: bool) -> Vec<f64> {
+        let (dim, base) = (self.config.head_dim(), self.config.rope_base());
+        let mut all = self.config.rope_scaling().frequencies(dim, base, is_double);
+        for (frequency, &divisor) in all.iter_mut().zip(self.rotary_divisors.iter().flatten()) {
+            *frequency /= f64::from(divisor);
+        }
+        all
     }
 
     /// Hidden states after the last norm, `[T, C]`, of embedded positions `[T, C]`. A cache takes
@@ -278,7 +344,7 @@ impl LlamaDecoder {
                     if let Some(cache) = &mut cache {
                         cache.push(k.clone(), v.clone());
                     }
-                    let mixed = attention.forward(q, k, v);
+                    let mixed = attention[index].forward(q, k, v);
                     x = self.finish_layer(place, x, mixed);
                 }
             }
@@ -315,7 +381,7 @@ impl LlamaDecoder {
                 for (index, layer) in layers.iter().enumerate() {
                     let place = Place { layer, index, adapter, dropout: None };
                     let (q, k, v) = self.project(place, x.clone(), &rotary);
-                    let mixed = cache.attend(index, q, k, v);
+                    let mixed = cache.attend(index, self.config.window(index), q, k, v);
                     x = self.finish_layer(place, x, mixed);
                 }
             }
@@ -405,9 +471,13 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// `x · weightᵀ`, and the adapter's share if it has one at this site.
+    /// `x · weightᵀ`, the bias and the adapter's share if there are such at this site.
     fn linear(self, x: Tensor<2>, weight: &Tensor<2>, site: Site) -> Tensor<2> {
         let base = x.clone().matmul(weight.clone().transpose());
+        let base = match self.layer.biases.at(site) {
+            Some(bias) => base + bias.clone().unsqueeze(),
+            None => base,
+        };
         match self.adapter {
             Some(adapter) => adapter.apply(base, x, self.index, site, self.dropout),
             None => base,
@@ -447,6 +517,11 @@ impl Trainable for LlamaDecoder {
             };
             vector("input_layernorm", &mut layer.input_norm);
             vector("post_attention_layernorm", &mut layer.post_norm);
+            for (site, bias) in Site::ALL.into_iter().zip(&mut layer.biases.0) {
+                if let Some(bias) = bias {
+                    all.push((KeyStyle::bias(index, site), Parameter::Vector(bias)));
+                }
+            }
         }
         all.push((style.norm().to_owned(), Parameter::Vector(&mut self.norm)));
         if let Some(head) = &mut self.head {

@@ -8,15 +8,17 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Gradients, Tensor};
+use pefomed_data::image::PixelValues;
 use pefomed_data::{Item, Message, MessageTree};
 use pefomed_kernels::mapped::MappedFile;
 use pefomed_model::adapter::{LoraAdapter, LoraConfig, Site};
-use pefomed_model::config::LlamaConfig;
+use pefomed_model::config::{FeatureSelection, LlamaConfig, VisionConfig};
 use pefomed_model::decoder::LlamaDecoder;
 use pefomed_model::multimodal::{FeatureMap, TunedDecoder, VisualFeatures};
 use pefomed_model::parameters::{Parameter, Placement, Trainable};
 use pefomed_model::projector::Projector;
 use pefomed_model::random::Normal;
+use pefomed_model::vision::VisionEncoder;
 use pefomed_model::weights::{Loader, SafetensorsFile, TensorSource as _};
 use safetensors::{Dtype, SafeTensors};
 use serde::de::DeserializeOwned;
@@ -92,6 +94,23 @@ impl Golden {
         let decoder = LlamaDecoder::from_hugging_face(config, &mut loader, place).unwrap();
         loader.finish(&is_result).unwrap();
         decoder
+    }
+}
+
+impl Golden {
+    /// The vision encoder of the file; every tensor that is no expected result must find its place.
+    pub(crate) fn encoder(&self, selection: FeatureSelection, place: &Placement) -> VisionEncoder {
+        let config = VisionConfig::from_value(Path::new("fixture"), self.fact("config")).unwrap();
+        let mut loader = Loader::new(&self.file);
+        let encoder = VisionEncoder::load(config, selection, &mut loader, place).unwrap();
+        loader.finish(&|name| is_result(name) || encoder.ignorable(name)).unwrap();
+        encoder
+    }
+
+    /// Pixels stored as `[1, 3, height, width]`.
+    pub(crate) fn pixels(&self, name: &str) -> PixelValues {
+        let [1, 3, height, width] = self.file.shape(name).unwrap()[..] else { panic!("{name}") };
+        PixelValues { data: self.file.read_f32(name).unwrap(), height, width }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use pefomed_data::{Item, Message, MessageTree, PackedBatch, Tokenizer};
-use pefomed_model::config::LlamaConfig;
+use pefomed_model::config::{LlamaConfig, UnlikelyKeys, Window};
 use pefomed_model::decoder::LlamaDecoder;
 use pefomed_model::parameters::Placement;
 use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
@@ -41,10 +41,15 @@ pub(super) fn train(
         rope_theta: Some(10_000.0),
         rope_parameters: None,
         rope_scaling: None,
+        sliding_window: Window::Absent,
+        use_sliding_window: None,
+        max_window_layers: None,
+        layer_types: None,
         tie_word_embeddings: true,
         attention_bias: false,
         mlp_bias: false,
         hidden_act: "silu".to_owned(),
+        others: UnlikelyKeys::default(),
     };
     let mut decoder = LlamaDecoder::random(config, recipe.seed + 11, &Placement::cpu());
     let mut corpus = Corpus::new(recipe.seed + 12);

@@ -8,7 +8,7 @@ use pefomed_data::files;
 use pefomed_data::image::Preprocessor;
 use pefomed_model::decoder::LlamaDecoder;
 use pefomed_model::parameters::Trainable;
-use pefomed_model::vision::Dinov2;
+use pefomed_model::vision::VisionEncoder;
 use pefomed_model::weights::{TensorValues, write_safetensors};
 use serde_json::json;
 
@@ -16,11 +16,11 @@ use crate::TrainError;
 
 pub(super) fn write_vision(
     folder: &Path,
-    mut encoder: Dinov2,
+    mut encoder: VisionEncoder,
     preprocessor: &Preprocessor,
 ) -> Result<(), TrainError> {
     let config = encoder.config().clone();
-    let (width, patch) = (config.hidden_size, config.patch_size);
+    let (width, patch) = (config.width(), config.patch_size());
     // The tables that this crate keeps as matrices have more dimensions in the files.
     let shape = |name: &str, shape: Vec<usize>| match name {
         "embeddings.cls_token" => vec![1, 1, width],

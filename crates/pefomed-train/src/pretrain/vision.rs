@@ -3,10 +3,10 @@
 use burn::tensor::activation::log_softmax;
 use pefomed_data::image::{PixelValues, Preprocessor};
 use pefomed_data::phantom::{Material, patch_targets, soup};
-use pefomed_model::config::Dinov2Config;
+use pefomed_model::config::{Dinov2Config, VisionConfig};
 use pefomed_model::parameters::{Parameter, Placement, Trainable};
 use pefomed_model::projector::Projector;
-use pefomed_model::vision::Dinov2;
+use pefomed_model::vision::VisionEncoder;
 
 use super::BaseRecipe;
 use super::learn::learn;
@@ -20,7 +20,7 @@ const DEVIATION: f32 = 0.3;
 /// The encoder with a linear read-out of materials, which is thrown away in the end.
 #[derive(Clone)]
 struct Pupil {
-    encoder: Dinov2,
+    encoder: VisionEncoder,
     read_out: Projector,
 }
 
@@ -35,7 +35,7 @@ impl Trainable for Pupil {
 pub(super) fn train(
     recipe: &BaseRecipe,
     observer: &mut dyn Observer,
-) -> Result<(Dinov2, Preprocessor), TrainError> {
+) -> Result<(VisionEncoder, Preprocessor), TrainError> {
     let shape = &recipe.vision;
     let config = Dinov2Config {
         model_type: "dinov2".to_owned(),
@@ -50,12 +50,13 @@ pub(super) fn train(
         hidden_act: "gelu".to_owned(),
         qkv_bias: true,
         use_swiglu_ffn: false,
+        num_register_tokens: None,
     };
     let preprocessor =
         Preprocessor { size: shape.image_size as u32, mean: [MEAN; 3], std: [DEVIATION; 3] };
     let place = Placement::cpu();
     let mut pupil = Pupil {
-        encoder: Dinov2::random(config, recipe.seed + 1, &place)?,
+        encoder: VisionEncoder::random(VisionConfig::Dinov2(config), recipe.seed + 1, &place)?,
         read_out: Projector::new(shape.hidden_size, Material::COUNT, recipe.seed + 2, &place),
     };
     let batch = shape.training.batch;
@@ -64,7 +65,7 @@ pub(super) fn train(
         let (pixels, targets) = example(shape.image_size, shape.patch_size, recipe.seed, image);
         let patches = targets.len() / Material::COUNT;
         let targets = Placement::cpu().tensor(targets, [patches, Material::COUNT]);
-        let tokens = pupil.encoder.patch_tokens(&pixels)?;
+        let tokens = pupil.encoder.features(&pixels)?;
         let told = log_softmax(pupil.read_out.forward(tokens), 1);
         let loss = (told * targets).sum().neg();
         Ok((loss.mul_scalar(1.0 / (patches * batch) as f64), patches))

@@ -28,6 +28,8 @@ use pefomed_data::prompt::Template;
 use pefomed_data::split::SplitRule;
 use pefomed_data::{ImageCondition, Split, files};
 use pefomed_kernels::frozen::Precision;
+use pefomed_model::config::FeatureSelection;
+use pefomed_model::projector::ProjectorKind;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -87,6 +89,16 @@ pub struct Model {
     /// Adjacent visual tokens joined into one before the projector; PeFoMed's 4 when not given.
     #[serde(default = "Model::default_merge")]
     pub merge: usize,
+    /// The layer after which the encoder's tokens are taken, from the end when negative, without the
+    /// final norm; each encoder's own choice when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vision_layer: Option<i32>,
+    /// Whether the encoder's class token is a visual token too, before the patches.
+    #[serde(default)]
+    pub vision_cls: bool,
+    /// How joined visual tokens are mapped to the decoder's width.
+    #[serde(default)]
+    pub projector: ProjectorKind,
     /// What the decoder's frozen weights are multiplied in.
     #[serde(default)]
     pub precision: WeightPrecision,
@@ -123,6 +135,11 @@ impl Model {
 
     fn default_merge() -> usize {
         4
+    }
+
+    /// Which of the encoder's hidden states become visual tokens.
+    pub fn selection(&self) -> FeatureSelection {
+        FeatureSelection { layer: self.vision_layer, keep_class: self.vision_cls }
     }
 }
 

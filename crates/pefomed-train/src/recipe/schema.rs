@@ -47,6 +47,9 @@ const MODEL: Shape = Table(&[
     ("template", Value),
     ("image_size", Value),
     ("merge", Value),
+    ("vision_layer", Value),
+    ("vision_cls", Value),
+    ("projector", Value),
     ("precision", Value),
 ]);
 

@@ -120,6 +120,13 @@ impl Recipe {
         if model.merge == 0 {
             return wrong("merge", "must be at least 1: 1 joins nothing".to_owned());
         }
+        if model.vision_cls && model.merge > 1 {
+            return wrong(
+                "vision_cls",
+                "is true, but the class token cannot be joined with patches: set `merge = 1`"
+                    .to_owned(),
+            );
+        }
         Ok(())
     }
 
