@@ -59,6 +59,16 @@ pub enum DataError {
         /// `; did you mean …?`, or empty.
         suggestion: String,
     },
+    /// An option that the layout has nothing to choose from for.
+    #[error("format `{format}` does not take `{option}` (it takes: {taken}): leave it out")]
+    Option {
+        /// The layout.
+        format: String,
+        /// The option as given.
+        option: String,
+        /// What the layout takes.
+        taken: String,
+    },
     /// A file or folder is not laid out as its format says.
     #[error("`{}` is not laid out as expected: {problem}", path.display())]
     Layout {

@@ -1,15 +1,14 @@
 //! Every image file once: is it there, does it decode, what was it before.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::{CheckOptions, Problem, ProblemKind, RowRef};
-use crate::Example;
-use crate::image::{PixelSource, decode};
+use crate::image::PixelSource;
+use crate::{Example, ImagePlace, ImageSource};
 
 /// The image files of a data set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -50,23 +49,23 @@ pub(super) fn check_images(
     options: &CheckOptions<'_>,
     problems: &mut Vec<Problem>,
 ) -> ImageSummary {
-    let mut users: BTreeMap<&Path, (&str, Vec<&Example>)> = BTreeMap::new();
+    let mut users: BTreeMap<&ImagePlace, (&ImageSource, Vec<&Example>)> = BTreeMap::new();
     for example in examples {
         for image in &example.images {
-            let (_, rows) = users.entry(&image.path).or_insert((&image.name, Vec::new()));
+            let (_, rows) = users.entry(&image.place).or_insert((image, Vec::new()));
             // An example may show one image twice.
             if rows.last().is_none_or(|last| !std::ptr::eq(*last, example)) {
                 rows.push(example);
             }
         }
     }
-    let files: Vec<(&Path, &str, &[&Example])> =
-        users.iter().map(|(path, (name, rows))| (*path, *name, rows.as_slice())).collect();
+    let files: Vec<(&ImageSource, &[&Example])> =
+        users.values().map(|(image, rows)| (*image, rows.as_slice())).collect();
     let done = AtomicUsize::new(0);
     let outcomes: Vec<Outcome> = files
         .par_iter()
-        .map(|(path, _, _)| {
-            let outcome = look_at(path, options.decode_images);
+        .map(|(image, _)| {
+            let outcome = look_at(image, options.decode_images);
             if let Some(progress) = options.progress {
                 progress(done.fetch_add(1, Ordering::Relaxed) + 1, files.len());
             }
@@ -74,7 +73,8 @@ pub(super) fn check_images(
         })
         .collect();
     let mut summary = ImageSummary { files: files.len(), ..ImageSummary::default() };
-    for ((path, name, rows), outcome) in files.iter().zip(outcomes) {
+    for ((image, rows), outcome) in files.iter().zip(outcomes) {
+        let name = &image.name;
         let mut report = |kind, detail| {
             let rows = rows.iter().map(|example| RowRef::new(example)).collect();
             problems.push(Problem::new(kind, detail, rows));
@@ -83,7 +83,7 @@ pub(super) fn check_images(
             Outcome::Present => {}
             Outcome::Missing => {
                 summary.missing += 1;
-                report(ProblemKind::MissingImage, path.display().to_string());
+                report(ProblemKind::MissingImage, image.location());
             }
             Outcome::Unreadable(reason) => {
                 summary.unreadable += 1;
@@ -109,14 +109,14 @@ pub(super) fn check_images(
     summary
 }
 
-fn look_at(path: &Path, decode_images: bool) -> Outcome {
-    if !path.is_file() {
+fn look_at(image: &ImageSource, decode_images: bool) -> Outcome {
+    if !image.path().is_file() {
         return Outcome::Missing;
     }
     if !decode_images {
         return Outcome::Present;
     }
-    match decode(path) {
+    match image.decode() {
         Ok(image) => {
             Outcome::Decoded { width: image.width, height: image.height, source: image.source }
         }
