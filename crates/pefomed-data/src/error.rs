@@ -141,4 +141,12 @@ pub enum DataError {
         /// Share of groups for validation, in per cent.
         val_percent: f64,
     },
+    /// A fold that does not exist.
+    #[error("fold {fold} of {of} is not possible: give 2 folds or more, and count them from 1")]
+    SplitFold {
+        /// The fold asked for.
+        fold: u64,
+        /// Number of folds.
+        of: u64,
+    },
 }

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use super::ReadOptions;
 use crate::{DataError, Example, Split};
 
+/// After so many rows that cannot be used, a lenient reading ends too: the file is something else.
+const LIMIT_SKIPPED: usize = 1_000_000;
+
 /// What a reading made of the rows that are not as they should be.
 ///
 /// A strict reading stops at the first row that cannot be used: a score over fewer questions than
@@ -35,7 +38,8 @@ impl Problems {
     /// Lists the error of a row, or returns it: when reading is strict, or it is about more than a
     /// row.
     fn skip(&mut self, error: DataError) -> Result<(), DataError> {
-        if !self.lenient || !matches!(error, DataError::Row { .. }) {
+        let is_row = matches!(error, DataError::Row { .. });
+        if !self.lenient || !is_row || self.skipped.len() >= LIMIT_SKIPPED {
             return Err(error);
         }
         self.skipped.push(error);
