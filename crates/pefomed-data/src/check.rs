@@ -6,6 +6,7 @@
 
 mod images;
 mod report;
+mod similar;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +16,9 @@ pub use report::{
     AnswerStatistics, ByRule, CheckReport, LabelCounts, Problem, ProblemKind, RepeatStatistics,
     RowRef, Severity, SplitCounts,
 };
+pub use similar::THRESHOLD as SIMILARITY_THRESHOLD;
 
+use crate::formats::Problems;
 use crate::split::{folded, leakage_between, question_key, split_digest};
 use crate::{Example, Split, Task};
 
@@ -27,19 +30,34 @@ pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 pub struct CheckOptions<'a> {
     /// Decode every image (the default); otherwise only look whether its file exists.
     pub decode_images: bool,
+    /// Also look for pictures of different splits that resemble one another; see
+    /// [`SIMILARITY_THRESHOLD`].
+    pub similar_images: bool,
+    /// What the reading left out and mended, to be part of the report.
+    pub reading: Option<&'a Problems>,
     /// Told about every image that is done.
     pub progress: Option<Progress<'a>>,
 }
 
 impl Default for CheckOptions<'_> {
     fn default() -> Self {
-        Self { decode_images: true, progress: None }
+        Self { decode_images: true, similar_images: false, reading: None, progress: None }
     }
 }
 
 /// Looks a data set over. The result does not depend on the number of threads.
 pub fn check(examples: &[Example], options: &CheckOptions<'_>) -> CheckReport {
-    let mut problems = empty_texts(examples);
+    let mut problems = Vec::new();
+    let (mut skipped, mut noted) = (0, 0);
+    if let Some(reading) = options.reading {
+        (skipped, noted) = (reading.skipped.len(), reading.notes.len());
+        let of = |kind| {
+            move |error: &crate::DataError| Problem::new(kind, error.to_string(), Vec::new())
+        };
+        problems.extend(reading.skipped.iter().map(of(ProblemKind::UnusableRow)));
+        problems.extend(reading.notes.iter().map(of(ProblemKind::NotedRow)));
+    }
+    problems.extend(empty_texts(examples));
     let images = images::check_images(examples, options, &mut problems);
     let repeats = repeats(examples, &mut problems);
     // A stable sort: within a kind the order of the data set stays.
@@ -64,6 +82,8 @@ pub fn check(examples: &[Example], options: &CheckOptions<'_>) -> CheckReport {
         .collect();
     CheckReport {
         examples: examples.len(),
+        skipped,
+        noted,
         text_only: examples.iter().filter(|example| example.images.is_empty()).count(),
         groups: groups.len(),
         splits: splits

@@ -59,6 +59,16 @@ pub enum DataError {
         /// `; did you mean …?`, or empty.
         suggestion: String,
     },
+    /// An option that the layout has nothing to choose from for.
+    #[error("format `{format}` does not take `{option}` (it takes: {taken}): leave it out")]
+    Option {
+        /// The layout.
+        format: String,
+        /// The option as given.
+        option: String,
+        /// What the layout takes.
+        taken: String,
+    },
     /// A file or folder is not laid out as its format says.
     #[error("`{}` is not laid out as expected: {problem}", path.display())]
     Layout {
@@ -130,5 +140,13 @@ pub enum DataError {
         test_percent: f64,
         /// Share of groups for validation, in per cent.
         val_percent: f64,
+    },
+    /// A fold that does not exist.
+    #[error("fold {fold} of {of} is not possible: give 2 folds or more, and count them from 1")]
+    SplitFold {
+        /// The fold asked for.
+        fold: u64,
+        /// Number of folds.
+        of: u64,
     },
 }

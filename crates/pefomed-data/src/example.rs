@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::image::{DecodedImage, decode_bytes};
+use crate::parquet_file::ParquetCell;
+use crate::{DataError, files};
 
 /// What the model is asked to do; it fixes the tag in the prompt (`[vqa]`, `[caption]`, `[report]`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -64,20 +68,81 @@ impl FromStr for Split {
     fn from_str(s: &str) -> Result<Self, Self::Err> {
         match s {
             "train" => Ok(Self::Train),
-            "val" | "valid" | "validation" | "dev" => Ok(Self::Val),
+            "val" | "valid" | "validation" | "validate" | "dev" => Ok(Self::Val),
             "test" => Ok(Self::Test),
             other => Err(format!("unknown split `{other}`: use train, val or test")),
         }
     }
 }
 
-/// Where the pixels of an image come from.
+/// Where the bytes of an image lie.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ImagePlace {
+    /// In a file of its own.
+    File(PathBuf),
+    /// Inside a parquet file.
+    Parquet(ParquetCell),
+}
+
+/// Where the pixels of an image come from; the bytes are read when they are needed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ImageSource {
-    /// The name results show and splits are keyed by: the file name as the data set writes it.
+    /// The name results show and splits are keyed by: the file name as the data set writes it, for
+    /// an image inside another file the digest of its bytes.
     pub name: String,
-    /// The file on disk.
-    pub path: PathBuf,
+    /// Where it lies.
+    pub place: ImagePlace,
+}
+
+impl ImageSource {
+    /// An image in a file of its own.
+    pub fn file(name: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        Self { name: name.into(), place: ImagePlace::File(path.into()) }
+    }
+
+    /// The file on disk that holds the image: its own, or the parquet file it is part of.
+    pub fn path(&self) -> &Path {
+        match &self.place {
+            ImagePlace::File(path) => path,
+            ImagePlace::Parquet(cell) => &cell.path,
+        }
+    }
+
+    /// The image's own file, if it has one.
+    pub fn own_file(&self) -> Option<&Path> {
+        match &self.place {
+            ImagePlace::File(path) => Some(path),
+            ImagePlace::Parquet(_) => None,
+        }
+    }
+
+    /// The place in words, for messages.
+    pub fn location(&self) -> String {
+        match &self.place {
+            ImagePlace::File(path) => path.display().to_string(),
+            ImagePlace::Parquet(cell) => cell.to_string(),
+        }
+    }
+
+    /// The image's bytes as they are stored: a PNG or JPEG file.
+    ///
+    /// # Errors
+    /// [`DataError::Read`], and [`DataError::Layout`] for a parquet file that is damaged or has
+    /// changed.
+    pub fn read(&self) -> Result<Vec<u8>, DataError> {
+        match &self.place {
+            ImagePlace::File(path) => files::read_bytes(path),
+            ImagePlace::Parquet(cell) => cell.read(),
+        }
+    }
+
+    /// Reads and decodes the image.
+    ///
+    /// # Errors
+    /// Those of [`Self::read`] and of [`decode_bytes`].
+    pub fn decode(&self) -> Result<DecodedImage, DataError> {
+        decode_bytes(&self.location(), &self.read()?)
+    }
 }
 
 /// One question, caption or report about zero or more images.
@@ -93,6 +158,8 @@ pub struct Example {
     pub instruction: String,
     /// The reference answer, caption or report.
     pub answer: String,
+    /// Further answers that are as right, where a data set has several; most have none.
+    pub other_answers: Vec<String>,
     /// The unit that must not be shared between splits and that intervals are clustered by: the
     /// patient where the data set names one, otherwise the image.
     pub group: String,

@@ -17,18 +17,21 @@ pub mod formats;
 pub mod image;
 pub mod names;
 pub mod pack;
+pub mod parquet_file;
 pub mod phantom;
 pub mod prediction;
 pub mod prompt;
 pub mod random;
 pub mod readable;
 pub mod split;
+mod table;
+mod text;
 #[cfg(feature = "tokenizers")]
 pub mod tokenizer;
 pub mod tree;
 
 pub use error::DataError;
-pub use example::{Example, ImageSource, Split, Task};
+pub use example::{Example, ImagePlace, ImageSource, Split, Task};
 pub use pack::PackedBatch;
 pub use prediction::{Finish, ImageCondition, Prediction};
 #[cfg(feature = "tokenizers")]

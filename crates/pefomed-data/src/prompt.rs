@@ -142,13 +142,14 @@ mod tests {
     use crate::example::{ImageSource, Split};
 
     fn example(task: Task, instruction: &str, images: usize) -> Example {
-        let image = ImageSource { name: "a.png".to_owned(), path: "a.png".into() };
+        let image = ImageSource::file("a.png", "a.png");
         Example {
             id: "1".to_owned(),
             images: vec![image; images],
             task,
             instruction: instruction.to_owned(),
             answer: "yes".to_owned(),
+            other_answers: Vec::new(),
             group: "a.png".to_owned(),
             split: Split::Train,
             labels: std::collections::BTreeMap::new(),

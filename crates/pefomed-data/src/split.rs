@@ -33,6 +33,17 @@ pub enum SplitRule {
         #[serde(default)]
         salt: String,
     },
+    /// One fold of a cross-validation: the groups of the fold are for testing, the others for
+    /// training. The folds of one salt are disjoint and together hold every group.
+    Fold {
+        /// Which fold is tested, from 1.
+        fold: u64,
+        /// Number of folds, 2 or more.
+        of: u64,
+        /// Any text; another text gives other folds.
+        #[serde(default)]
+        salt: String,
+    },
 }
 
 /// Hundredths of a per cent: the resolution of the shares.
@@ -41,48 +52,59 @@ const SHARES: u64 = 10_000;
 /// Gives every example its split.
 ///
 /// A group falls on the side that SHA-256 of (salt, name) decides: its first eight bytes, read
-/// big-endian, modulo 10,000, against the shares. Groups that have an image in common are held
+/// big-endian, modulo 10,000, against the shares, or modulo the number of folds. Groups that have an image in common are held
 /// together and take the side of the one whose name sorts first.
 ///
 /// # Errors
-/// [`DataError::SplitShares`] for negative shares or shares that leave nothing to train on.
+/// [`DataError::SplitShares`] for negative shares or shares that leave nothing to train on,
+/// [`DataError::SplitFold`] for a fold that there is not.
 pub fn assign(examples: &mut [Example], rule: &SplitRule) -> Result<(), DataError> {
-    let SplitRule::GroupHash { test_percent, val_percent, salt } = rule else {
-        return Ok(());
+    let (salt, side): (&str, Box<dyn Fn(u64) -> Split>) = match rule {
+        SplitRule::Published => return Ok(()),
+        SplitRule::GroupHash { test_percent, val_percent, salt } => {
+            let (test_percent, val_percent) = (*test_percent, *val_percent);
+            let allowed = 0.0..100.0;
+            if !allowed.contains(&test_percent)
+                || !allowed.contains(&val_percent)
+                || !allowed.contains(&(test_percent + val_percent))
+            {
+                return Err(DataError::SplitShares { test_percent, val_percent });
+            }
+            let test = (test_percent * 100.0).round() as u64;
+            let val = (val_percent * 100.0).round() as u64;
+            let side = move |hash: u64| match hash % SHARES {
+                share if share < test => Split::Test,
+                share if share < test + val => Split::Val,
+                _ => Split::Train,
+            };
+            (salt, Box::new(side))
+        }
+        SplitRule::Fold { fold, of, salt } => {
+            let (fold, of) = (*fold, *of);
+            if of < 2 || !(1..=of).contains(&fold) {
+                return Err(DataError::SplitFold { fold, of });
+            }
+            let side =
+                move |hash: u64| if hash % of == fold - 1 { Split::Test } else { Split::Train };
+            (salt, Box::new(side))
+        }
     };
-    let (test_percent, val_percent) = (*test_percent, *val_percent);
-    let allowed = 0.0..100.0;
-    if !allowed.contains(&test_percent)
-        || !allowed.contains(&val_percent)
-        || !allowed.contains(&(test_percent + val_percent))
-    {
-        return Err(DataError::SplitShares { test_percent, val_percent });
-    }
-    let test = (test_percent * 100.0).round() as u64;
-    let val = (val_percent * 100.0).round() as u64;
     let leaders = leaders(examples);
     for example in examples {
         let leader = leaders.get(&example.group).map_or(example.group.as_str(), String::as_str);
-        let share = share(salt, leader);
-        example.split = if share < test {
-            Split::Test
-        } else if share < test + val {
-            Split::Val
-        } else {
-            Split::Train
-        };
+        example.split = side(hash(salt, leader));
     }
     Ok(())
 }
 
-/// A number below [`SHARES`] that only the salt and the name decide.
-fn share(salt: &str, group: &str) -> u64 {
+/// A number that only the salt and the name decide.
+fn hash(salt: &str, group: &str) -> u64 {
     let mut hasher = Sha256::new();
     hasher.update((salt.len() as u64).to_le_bytes());
     hasher.update(salt);
     hasher.update(group);
     let digest = hasher.finalize();
-    digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte)) % SHARES
+    digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// For each group, the first by name of all groups that it is tied to by shared images.

@@ -49,7 +49,7 @@ fn troubled() -> CheckReport {
     let report =
         check(&examples, &CheckOptions { progress: Some(&progress), ..Default::default() });
     assert_eq!((calls.into_inner(), last.into_inner()), (6, 6));
-    let quick = check(&examples, &CheckOptions { decode_images: false, progress: None });
+    let quick = check(&examples, &CheckOptions { decode_images: false, ..Default::default() });
     assert_eq!((quick.images.decoded, quick.images.missing, quick.images.unreadable), (0, 1, 0));
     report
 }

@@ -42,7 +42,7 @@ fn is_unique_and_complete(examples: &[Example]) -> bool {
             !example.instruction.is_empty()
                 && !example.answer.is_empty()
                 && example.images.len() == 1
-                && example.images[0].path.is_file()
+                && example.images[0].path().is_file()
                 && example.group == example.images[0].name
         })
 }
@@ -123,10 +123,11 @@ fn vqa_rad_values_are_read_as_meant() {
     ];
     let expected = Example {
         id: "7".to_owned(),
-        images: vec![ImageSource { name: "a.jpg".to_owned(), path: images.join("a.jpg") }],
+        images: vec![ImageSource::file("a.jpg", images.join("a.jpg"))],
         task: Task::Vqa,
         instruction: "How many?".to_owned(),
         answer: "3".to_owned(),
+        other_answers: Vec::new(),
         group: "a.jpg".to_owned(),
         split: Split::Test,
         labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
@@ -183,18 +184,18 @@ fn json_lines_have_their_defaults() {
     let [vqa, report, text_only] = examples.as_slice() else { panic!("three rows") };
     assert_eq!((vqa.id.as_str(), vqa.answer.as_str(), vqa.row), ("7", "2.5", 1));
     assert_eq!((vqa.task, vqa.split, vqa.group.as_str()), (Task::Vqa, Split::Train, "a.png"));
-    assert_eq!(vqa.images[0].path, folder.path().join("images/a.png"));
+    assert_eq!(vqa.images[0].path(), folder.path().join("images/a.png"));
     assert_eq!((report.row, report.group.as_str()), (3, "patient 3"));
     assert_eq!((report.task, report.split), (Task::Report, Split::Test));
     assert_eq!((report.instruction.as_str(), report.images.len()), ("", 2));
-    assert_eq!(report.images[1].path, folder.path().join("b.png"));
+    assert_eq!(report.images[1].path(), folder.path().join("b.png"));
     let labels = [("age", "61"), ("organ", "chest"), ("portable", "true")];
     assert_eq!(report.labels, labels.map(|(key, value)| (key.into(), value.into())).into());
     assert_eq!((text_only.group.as_str(), text_only.images.len()), ("9", 0));
 
     let images = Path::new("elsewhere");
     let examples = read(Format::Jsonl, &folder.path().join("d.jsonl"), Some(images)).unwrap();
-    assert_eq!(examples[0].images[0].path, images.join("a.png"));
+    assert_eq!(examples[0].images[0].path(), images.join("a.png"));
 }
 
 #[test]
@@ -240,13 +241,14 @@ fn broken_json_lines_say_where_and_what_to_do() {
 fn written_paths_are_relative_to_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
-    let image = |path: PathBuf| ImageSource { name: "shown".to_owned(), path };
+    let image = |path: PathBuf| ImageSource::file("shown", path);
     let example = Example {
         id: "1".to_owned(),
         images: vec![image(root.join("set/images/a.png")), image(root.join("b.png"))],
         task: Task::Caption,
         instruction: String::new(),
         answer: "A chest film.".to_owned(),
+        other_answers: Vec::new(),
         group: "shown".to_owned(),
         split: Split::Val,
         labels: BTreeMap::new(),
@@ -257,7 +259,7 @@ fn written_paths_are_relative_to_the_file() {
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.contains(r#""images":["images/a.png","../b.png"]"#), "{text}");
     let back = read(Format::Jsonl, &path, None).unwrap();
-    assert_eq!(back[0].images[0].path, root.join("set/images/a.png"));
+    assert_eq!(back[0].images[0].path(), root.join("set/images/a.png"));
     assert_eq!((back[0].group.as_str(), back[0].split), ("shown", Split::Val));
 }
 
@@ -275,7 +277,7 @@ prop_compose! {
         let id = format!("{row}{}", texts[2]);
         let images: Vec<ImageSource> = names
             .into_iter()
-            .map(|name| ImageSource { path: Path::new("set").join(&name), name })
+            .map(|name| ImageSource::file(name.clone(), Path::new("set").join(name)))
             .collect();
         let default_group = images.first().map_or(id.clone(), |image| image.name.clone());
         Example {
@@ -283,6 +285,7 @@ prop_compose! {
             task,
             instruction: texts[0].clone(),
             answer: texts[1].clone(),
+            other_answers: Vec::new(),
             group: group.unwrap_or(default_group),
             split,
             labels: [("organ".to_owned(), label)].into(),
@@ -302,7 +305,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let mut examples = vec![first, second];
         for image in examples.iter_mut().flat_map(|example| &mut example.images) {
-            image.path = folder.path().join(&image.path);
+            *image = ImageSource::file(image.name.clone(), folder.path().join(image.path()));
         }
         let path = folder.path().join("set/d.jsonl");
         write_jsonl(&path, &examples).unwrap();

@@ -11,13 +11,14 @@ use pefomed_data::{DataError, Example, ImageSource, Split, Task};
 use proptest::prelude::*;
 
 fn example(id: usize, group: &str, images: &[&str]) -> Example {
-    let image = |name: &&str| ImageSource { name: (*name).to_owned(), path: (*name).into() };
+    let image = |name: &&str| ImageSource::file(*name, *name);
     Example {
         id: id.to_string(),
         images: images.iter().map(image).collect(),
         task: Task::Vqa,
         instruction: "Is it normal?".to_owned(),
         answer: "yes".to_owned(),
+        other_answers: Vec::new(),
         group: group.to_owned(),
         split: Split::Train,
         labels: BTreeMap::new(),

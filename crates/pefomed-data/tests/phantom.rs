@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use pefomed_data::formats::jsonl;
+use pefomed_data::formats::{self, Format};
 use pefomed_data::phantom::{
     AnswerType, DEFAULT_SIZE, Device, Finding, FindingKind, Level, Material, Modality,
     PhantomDataSet, PhantomSpec, QuestionAnswer, QuestionType, Region, Side, Size, data_set,
@@ -38,7 +38,7 @@ fn a_seed_has_one_data_set_whatever_the_number_of_threads() {
     // What was written is what the reader of the neutral layout reads.
     let mut read = Vec::new();
     for name in &names[..3] {
-        read.extend(jsonl::read(&one.path().join(name), None).unwrap());
+        read.extend(formats::read(Format::Jsonl, &one.path().join(name), None).unwrap());
     }
     assert_eq!(read, examples);
     assert_eq!(examples, data_set(7, 9, 3).examples(one.path()));

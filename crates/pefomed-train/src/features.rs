@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use pefomed_data::image::{decode, decode_bytes};
+use pefomed_data::image::decode_bytes;
 use pefomed_data::{ImageSource, files};
 use pefomed_model::multimodal::{FeatureMap, VisualFeatures};
 use pefomed_model::weights::{SafetensorsFile, TensorSource as _, TensorValues, write_safetensors};
@@ -61,7 +61,7 @@ impl Features {
         let count = || progress(done.fetch_add(1, Ordering::Relaxed) + 1, images.len());
         if bytes_of(parts, images.len()) <= MEMORY_LIMIT {
             let encode = |(index, image): (usize, &ImageSource)| {
-                let pixels = parts.preprocessor.apply(&decode(&image.path)?);
+                let pixels = parts.preprocessor.apply(&image.decode()?);
                 let features = parts.vision.encode(&pixels)?;
                 count();
                 Ok::<_, TrainError>((index as u32, features))
@@ -72,10 +72,10 @@ impl Features {
             return Ok(Self::Memory(map));
         }
         let file = |image: &ImageSource| {
-            let bytes = files::read_bytes(&image.path)?;
+            let bytes = image.read()?;
             let path = cache.join(format!("{}.safetensors", digest(parts, &bytes)));
             if load(parts, &path).is_none() {
-                let decoded = decode_bytes(&image.path.display().to_string(), &bytes)?;
+                let decoded = decode_bytes(&image.location(), &bytes)?;
                 store(&path, &parts.vision.encode(&parts.preprocessor.apply(&decoded))?)?;
             }
             count();

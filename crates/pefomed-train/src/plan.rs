@@ -91,13 +91,13 @@ impl Sizes {
 /// # Errors
 /// As [`read_split`].
 pub fn training_images(recipe: &Recipe) -> Result<usize, TrainError> {
-    let mut paths = BTreeSet::new();
+    let mut places = BTreeSet::new();
     for stage in &recipe.stages {
         for example in read_split(recipe, &stage.data, Split::Train)? {
-            paths.extend(example.images.into_iter().map(|image| image.path));
+            places.extend(example.images.into_iter().map(|image| image.place));
         }
     }
-    Ok(paths.len())
+    Ok(places.len())
 }
 
 /// Parameters of one part.

@@ -1,12 +1,13 @@
 //! Examples as tokenized questions, with their images numbered.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
-use pefomed_data::formats;
+use pefomed_data::formats::{self, Problems};
 use pefomed_data::prompt::Template;
 use pefomed_data::split::{self, SplitRule};
-use pefomed_data::{Example, ImageSource, Message, MessageTree, Split, Tokenizer, files};
+use pefomed_data::{
+    Example, ImagePlace, ImageSource, Message, MessageTree, Split, Tokenizer, files,
+};
 
 use crate::TrainError;
 use crate::recipe::{DataSet, Recipe};
@@ -14,20 +15,47 @@ use crate::recipe::{DataSet, Recipe};
 /// Reads a data set of a recipe, assigns its splits and keeps as many training groups as it asks for.
 ///
 /// # Errors
-/// As [`formats::read`] and [`split::assign`].
+/// As [`formats::visit`] and [`split::assign`].
 pub fn read(data: &DataSet) -> Result<Vec<Example>, TrainError> {
-    let mut examples = formats::read(data.format, &data.path, data.images.as_deref())?;
+    read_noting(data, None, &mut Problems::default())
+}
+
+/// Like [`read`]; `problems` receives what a reading that is not strict leaves out. With a split,
+/// only its examples are kept, and where the data set publishes it the others take no memory.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_noting(
+    data: &DataSet,
+    wanted: Option<Split>,
+    problems: &mut Problems,
+) -> Result<Vec<Example>, TrainError> {
+    let mut own = if data.strict { Problems::strict() } else { Problems::lenient() };
+    let mut examples = Vec::new();
+    let dropped = wanted.filter(|_| data.split == SplitRule::Published);
+    let mut groups = BTreeSet::new();
+    formats::visit(data.format, &data.path, &data.options(), &mut own, &mut |example| {
+        if dropped.is_none_or(|wanted| example.split == wanted) {
+            examples.push(example);
+        }
+        Ok(())
+    })?;
+    problems.skipped.append(&mut own.skipped);
+    problems.notes.append(&mut own.notes);
     if data.split != SplitRule::Published {
         split::assign(&mut examples, &data.split)?;
     }
-    if let Some(limit) = data.train_groups {
-        let mut kept = BTreeSet::new();
-        examples.retain(|example| {
-            example.split != Split::Train
-                || kept.contains(&example.group)
-                || (kept.len() < limit && kept.insert(example.group.clone()))
-        });
-    }
+    examples.retain(|example| {
+        let is_wanted = wanted.is_none_or(|wanted| example.split == wanted);
+        let is_kept = match data.train_groups {
+            Some(limit) if example.split == Split::Train => {
+                groups.contains(&example.group)
+                    || (groups.len() < limit && groups.insert(example.group.clone()))
+            }
+            _ => true,
+        };
+        is_wanted && is_kept
+    });
     Ok(examples)
 }
 
@@ -40,6 +68,19 @@ pub fn read_split(
     names: &[String],
     wanted: Split,
 ) -> Result<Vec<Example>, TrainError> {
+    read_split_noting(recipe, names, wanted, &mut Problems::default())
+}
+
+/// Like [`read_split`]; `problems` receives what readings that are not strict leave out.
+///
+/// # Errors
+/// As [`read_split`].
+pub fn read_split_noting(
+    recipe: &Recipe,
+    names: &[String],
+    wanted: Split,
+    problems: &mut Problems,
+) -> Result<Vec<Example>, TrainError> {
     let mut kept = Vec::new();
     for name in names {
         let data = recipe.data.get(name).ok_or_else(|| TrainError::RecipeValue {
@@ -47,7 +88,7 @@ pub fn read_split(
             line: None,
             problem: format!("no data set is called `{name}`"),
         })?;
-        kept.extend(read(data)?.into_iter().filter(|example| example.split == wanted));
+        kept.append(&mut read_noting(data, Some(wanted), problems)?);
     }
     if kept.is_empty() {
         return Err(TrainError::EmptySplit { data: names.join(", "), split: wanted });
@@ -55,11 +96,11 @@ pub fn read_split(
     Ok(kept)
 }
 
-/// Numbers images by their files, so that an image that several data sets or stages share is
+/// Numbers images by their places, so that an image that several data sets or stages share is
 /// encoded once.
 #[derive(Clone, Debug, Default)]
 pub struct ImageTable {
-    numbers: BTreeMap<PathBuf, u32>,
+    numbers: BTreeMap<ImagePlace, u32>,
     sources: Vec<ImageSource>,
 }
 
@@ -67,7 +108,7 @@ impl ImageTable {
     /// The number of an image, given it if it has none.
     pub fn number(&mut self, image: &ImageSource) -> u32 {
         let next = self.sources.len() as u32;
-        *self.numbers.entry(image.path.clone()).or_insert_with(|| {
+        *self.numbers.entry(image.place.clone()).or_insert_with(|| {
             self.sources.push(image.clone());
             next
         })
@@ -173,13 +214,7 @@ mod tests {
         let rows: Vec<String> = (0..8).map(|id| row(id, "train")).collect();
         let asked: Vec<String> = (8..12).map(|id| row(id, "test")).collect();
         std::fs::write(&path, [rows, asked].concat().join("\n")).unwrap();
-        let mut data = DataSet {
-            format: Format::Jsonl,
-            path,
-            images: None,
-            split: SplitRule::Published,
-            train_groups: None,
-        };
+        let mut data = DataSet::new(Format::Jsonl, path);
         assert_eq!(read(&data).unwrap().len(), 12);
         data.train_groups = Some(3);
         let kept: Vec<String> = read(&data).unwrap().into_iter().map(|e| e.id).collect();

@@ -94,7 +94,8 @@ impl RunInfo {
         let mut folders: BTreeSet<PathBuf> = self.images_dir.drain(..).collect();
         let root = std::path::absolute(run.root()).unwrap_or_else(|_| run.root().to_owned());
         for image in examples.into_iter().flat_map(|example| &example.images) {
-            let Some(folder) = folder_of(&image.path, &image.name) else { continue };
+            let own = image.own_file().and_then(|file| folder_of(file, &image.name));
+            let Some(folder) = own else { continue };
             let folder = std::path::absolute(&folder).unwrap_or(folder);
             folders.insert(folder.strip_prefix(&root).map_or(folder.clone(), Path::to_owned));
         }

@@ -9,6 +9,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use pefomed_data::formats::Problems;
 use pefomed_data::pack::group_by_budget;
 use pefomed_data::{MessageTree, PackedBatch, Split, files, split};
 use pefomed_model::multimodal::TunedDecoder;
@@ -20,7 +21,7 @@ use crate::checkpoint::{self, Position};
 use crate::events::{Event, Observer};
 use crate::features::Features;
 use crate::parts::Parts;
-use crate::questions::{Asking, ImageTable, Questions, read_split};
+use crate::questions::{Asking, ImageTable, Questions, read_split_noting};
 use crate::recipe::{Recipe, Stage};
 use crate::run_folder::{RunFolder, peak_memory_bytes};
 use crate::sampler::Sampler;
@@ -38,6 +39,8 @@ pub struct Training {
     pub features: Features,
     /// Digest of what is trained on.
     pub data_digest: String,
+    /// Rows that were left out, of data sets that are not read strictly.
+    pub left_out: Problems,
 }
 
 /// Trained weights, and how they came about.
@@ -68,8 +71,9 @@ impl Training {
         };
         let mut stages = Vec::with_capacity(recipe.stages.len());
         let mut digests = Vec::new();
+        let mut left_out = Problems::default();
         for stage in &recipe.stages {
-            let examples = read_split(&recipe, &stage.data, Split::Train)?;
+            let examples = read_split_noting(&recipe, &stage.data, Split::Train, &mut left_out)?;
             digests.push(split::split_digest(&examples));
             stages.push(Questions::new(examples, asking, |_, example| {
                 example.images.iter().map(|image| table.number(image)).collect()
@@ -77,7 +81,7 @@ impl Training {
         }
         let features = Features::compute(&parts, table.sources(), &run.features(), progress)?;
         let data_digest = files::digest(&digests);
-        Ok(Self { recipe, parts, stages, features, data_digest })
+        Ok(Self { recipe, parts, stages, features, data_digest, left_out })
     }
 
     /// Names everything that decides the result of a run.

@@ -6,7 +6,6 @@ use pefomed_data::formats::Format;
 use pefomed_data::prediction::write_predictions;
 use pefomed_data::prompt::instruction;
 use pefomed_data::readable::thousands;
-use pefomed_data::split::SplitRule;
 use pefomed_data::{Example, Finish, ImageCondition, Prediction, Split};
 use pefomed_eval::judge::answer::{Answer, Answerer, ImageQuestion, Picture, default_instruction};
 use pefomed_eval::judge::journal::Journal;
@@ -61,13 +60,8 @@ impl Questions {
         images: Option<&Path>,
         split: Split,
     ) -> anyhow::Result<Self> {
-        let data = DataSet {
-            format,
-            path: path.to_owned(),
-            images: images.map(Path::to_owned),
-            split: SplitRule::Published,
-            train_groups: None,
-        };
+        let mut data = DataSet::new(format, path.to_owned());
+        data.images = images.map(Path::to_owned);
         let examples: Vec<Example> =
             read(&data)?.into_iter().filter(|example| example.split == split).collect();
         if examples.is_empty() {
@@ -97,7 +91,9 @@ impl Questions {
             .collect();
         let blank = Picture::blank()?;
         let picture = |number: u32| match table.sources().get(number as usize) {
-            Some(source) if number != BLANK_IMAGE => Picture::File(source.path.clone()),
+            Some(source) if number != BLANK_IMAGE => source
+                .own_file()
+                .map_or_else(|| Picture::Inside(source.clone()), |file| Picture::File(file.into())),
             _ => blank.clone(),
         };
         let question = |(example, images): (&Example, Vec<u32>)| {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use pefomed_data::prediction::read_predictions;
 use pefomed_data::split::split_digest;
-use pefomed_data::{Example, ImageCondition, Prediction, Split, Task};
+use pefomed_data::{Example, ImageCondition, ImagePlace, Prediction, Split, Task};
 use pefomed_eval::{Leakage, Metrics, ScoreOptions, TrainAnswer, score};
 use pefomed_train::questions::{read, read_split};
 use pefomed_train::{Recipe, RunFolder};
@@ -44,8 +44,8 @@ pub(crate) fn options(
     })
 }
 
-fn images(examples: &[Example]) -> BTreeSet<PathBuf> {
-    examples.iter().flat_map(|example| &example.images).map(|image| image.path.clone()).collect()
+fn images(examples: &[Example]) -> BTreeSet<ImagePlace> {
+    examples.iter().flat_map(|example| &example.images).map(|image| image.place.clone()).collect()
 }
 
 /// Scores the prediction files of a run folder, all conditions that are there, and writes

@@ -20,6 +20,9 @@ use pefomed_train::{Event, Recipe, RunFolder, RunInfo, TrainError};
 use crate::context::Context;
 use crate::signals;
 
+/// Rows that are named when some are left out.
+const SHOWN_ROWS: usize = 8;
+
 /// Whether a folder holds what a training writes.
 pub(crate) fn holds_a_run(run: &RunFolder) -> bool {
     [run.recipe(), run.events(), run.checkpoints(), run.adapter()].iter().any(|path| path.exists())
@@ -57,6 +60,17 @@ pub(crate) fn prepare(
     let counter = context.progress.counter("encoding");
     let tick = |done, total| counter.tick(done, total);
     let training = Training::prepare(recipe, parts, run, &tick)?;
+    let left_out = &training.left_out.skipped;
+    if !left_out.is_empty() {
+        context.progress.warn(&format!("{} rows cannot be used and are left out:", left_out.len()));
+        for error in left_out.iter().take(SHOWN_ROWS) {
+            context.progress.warn(&format!("  {error}"));
+        }
+        if left_out.len() > SHOWN_ROWS {
+            let more = left_out.len() - SHOWN_ROWS;
+            context.progress.warn(&format!("  … and {more} more; `pefomed data check` lists all"));
+        }
+    }
     Ok((training, started.elapsed().as_secs_f64()))
 }
 

@@ -1,15 +1,16 @@
 //! Every image file once: is it there, does it decode, what was it before.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::similar::{self, Print, perceptual_hash};
 use super::{CheckOptions, Problem, ProblemKind, RowRef};
-use crate::Example;
-use crate::image::{PixelSource, decode};
+use crate::files::digest_bytes;
+use crate::image::{PixelSource, decode_bytes};
+use crate::{Example, ImagePlace, ImageSource, Split};
 
 /// The image files of a data set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -41,7 +42,7 @@ enum Outcome {
     Missing,
     Unreadable(String),
     Present,
-    Decoded { width: u32, height: u32, source: PixelSource },
+    Decoded { width: u32, height: u32, source: PixelSource, print: Print },
 }
 
 /// Looks at every distinct file, in parallel; problems are added in the order of the paths.
@@ -50,23 +51,23 @@ pub(super) fn check_images(
     options: &CheckOptions<'_>,
     problems: &mut Vec<Problem>,
 ) -> ImageSummary {
-    let mut users: BTreeMap<&Path, (&str, Vec<&Example>)> = BTreeMap::new();
+    let mut users: BTreeMap<&ImagePlace, (&ImageSource, Vec<&Example>)> = BTreeMap::new();
     for example in examples {
         for image in &example.images {
-            let (_, rows) = users.entry(&image.path).or_insert((&image.name, Vec::new()));
+            let (_, rows) = users.entry(&image.place).or_insert((image, Vec::new()));
             // An example may show one image twice.
             if rows.last().is_none_or(|last| !std::ptr::eq(*last, example)) {
                 rows.push(example);
             }
         }
     }
-    let files: Vec<(&Path, &str, &[&Example])> =
-        users.iter().map(|(path, (name, rows))| (*path, *name, rows.as_slice())).collect();
+    let files: Vec<(&ImageSource, &[&Example])> =
+        users.values().map(|(image, rows)| (*image, rows.as_slice())).collect();
     let done = AtomicUsize::new(0);
     let outcomes: Vec<Outcome> = files
         .par_iter()
-        .map(|(path, _, _)| {
-            let outcome = look_at(path, options.decode_images);
+        .map(|(image, _)| {
+            let outcome = look_at(image, options);
             if let Some(progress) = options.progress {
                 progress(done.fetch_add(1, Ordering::Relaxed) + 1, files.len());
             }
@@ -74,7 +75,9 @@ pub(super) fn check_images(
         })
         .collect();
     let mut summary = ImageSummary { files: files.len(), ..ImageSummary::default() };
-    for ((path, name, rows), outcome) in files.iter().zip(outcomes) {
+    let mut prints: Vec<Option<Print>> = vec![None; files.len()];
+    for (((image, rows), outcome), kept) in files.iter().zip(outcomes).zip(&mut prints) {
+        let name = &image.name;
         let mut report = |kind, detail| {
             let rows = rows.iter().map(|example| RowRef::new(example)).collect();
             problems.push(Problem::new(kind, detail, rows));
@@ -83,13 +86,14 @@ pub(super) fn check_images(
             Outcome::Present => {}
             Outcome::Missing => {
                 summary.missing += 1;
-                report(ProblemKind::MissingImage, path.display().to_string());
+                report(ProblemKind::MissingImage, image.location());
             }
             Outcome::Unreadable(reason) => {
                 summary.unreadable += 1;
                 report(ProblemKind::UnreadableImage, reason);
             }
-            Outcome::Decoded { width, height, source } => {
+            Outcome::Decoded { width, height, source, print } => {
+                *kept = Some(print);
                 summary.add(width, height, source);
                 if source.is_dim() {
                     let brightest = source.brightest;
@@ -106,21 +110,68 @@ pub(super) fn check_images(
             }
         }
     }
+    compare(&files, &prints, problems);
     summary
 }
 
-fn look_at(path: &Path, decode_images: bool) -> Outcome {
-    if !path.is_file() {
+fn look_at(image: &ImageSource, options: &CheckOptions<'_>) -> Outcome {
+    if !image.path().is_file() {
         return Outcome::Missing;
     }
-    if !decode_images {
+    if !options.decode_images {
         return Outcome::Present;
     }
-    match decode(path) {
-        Ok(image) => {
-            Outcome::Decoded { width: image.width, height: image.height, source: image.source }
+    let decoded = image.read().and_then(|bytes| {
+        let decoded = decode_bytes(&image.location(), &bytes)?;
+        Ok((digest_bytes(&bytes), decoded))
+    });
+    match decoded {
+        Ok((digest, decoded)) => {
+            let hash = options.similar_images.then(|| perceptual_hash(&decoded)).flatten();
+            Outcome::Decoded {
+                width: decoded.width,
+                height: decoded.height,
+                source: decoded.source,
+                print: Print { digest, hash },
+            }
         }
         Err(error) => Outcome::Unreadable(error.to_string()),
+    }
+}
+
+/// Reports pictures that are there more than once.
+fn compare(
+    files: &[(&ImageSource, &[&Example])],
+    prints: &[Option<Print>],
+    problems: &mut Vec<Problem>,
+) {
+    let splits: Vec<BTreeSet<Split>> =
+        files.iter().map(|(_, rows)| rows.iter().map(|example| example.split).collect()).collect();
+    let mut report = |kind, numbers: &[usize], detail: String| {
+        let rows = numbers.iter().flat_map(|number| files[*number].1);
+        let rows = rows.map(|example| RowRef::new(example)).collect();
+        problems.push(Problem::new(kind, detail, rows));
+    };
+    for group in similar::identical(prints) {
+        let mut names: Vec<&str> =
+            group.iter().map(|number| files[*number].0.name.as_str()).collect();
+        names.dedup();
+        if names.len() < 2 {
+            // One name in two places, as when a folder was copied: the name shows it.
+            continue;
+        }
+        let is_shared = group.iter().enumerate().any(|(index, a)| {
+            group[index + 1..].iter().any(|b| similar::apart(&splits[*a], &splits[*b]))
+        });
+        let kind =
+            if is_shared { ProblemKind::SharedImageFile } else { ProblemKind::RepeatedImageFile };
+        report(kind, &group, names.join(" = "));
+    }
+    for (a, b, distance) in similar::similar_between_splits(prints, &splits) {
+        let (first, second) = (&files[a].0.name, &files[b].0.name);
+        let bits = if distance == 1 { "bit" } else { "bits" };
+        let detail = format!("{first} ~ {second}: their hashes differ in {distance} {bits} of 63");
+        report(ProblemKind::SimilarImages, &[a, b], detail);
     }
 }
 

@@ -24,6 +24,8 @@ pub enum Severity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProblemKind {
+    /// A row that cannot be read, left out by a lenient reading.
+    UnusableRow,
     /// The image file does not exist.
     MissingImage,
     /// The image file is there and cannot be decoded.
@@ -34,10 +36,18 @@ pub enum ProblemKind {
     EmptyAnswer,
     /// The same question about the same image has different answers.
     ConflictingAnswers,
+    /// One image file under two names in two splits.
+    SharedImageFile,
     /// A 16-bit image that uses less than an eighth of its range: nearly black in 8 bits.
     DimImage,
     /// The same question about the same image occurs again.
     RepeatedQuestion,
+    /// One image file under two names in one split.
+    RepeatedImageFile,
+    /// Two pictures of different splits that look alike.
+    SimilarImages,
+    /// A row that was mended, or left out by the rules of its layout.
+    NotedRow,
     /// An image with 16 bits or transparency, which the conversion to 8-bit RGB changes.
     ConvertedImage,
 }
@@ -46,12 +56,17 @@ impl ProblemKind {
     /// How much it matters.
     pub fn severity(self) -> Severity {
         match self {
-            Self::MissingImage
+            Self::UnusableRow
+            | Self::MissingImage
             | Self::UnreadableImage
             | Self::EmptyQuestion
             | Self::EmptyAnswer => Severity::Error,
-            Self::ConflictingAnswers | Self::DimImage => Severity::Warning,
-            Self::RepeatedQuestion | Self::ConvertedImage => Severity::Note,
+            Self::ConflictingAnswers | Self::SharedImageFile | Self::DimImage => Severity::Warning,
+            Self::RepeatedQuestion
+            | Self::RepeatedImageFile
+            | Self::SimilarImages
+            | Self::NotedRow
+            | Self::ConvertedImage => Severity::Note,
         }
     }
 }
@@ -151,6 +166,10 @@ pub struct RepeatStatistics {
 pub struct CheckReport {
     /// Rows.
     pub examples: usize,
+    /// Rows that the reading left out because they cannot be used.
+    pub skipped: usize,
+    /// Rows that the reading mended or left out by the rules of the layout.
+    pub noted: usize,
     /// Rows without an image.
     pub text_only: usize,
     /// Distinct groups.

@@ -175,7 +175,11 @@ impl CheckReport {
             };
             writeln!(f, "\n{severity}: {}", title(kind, all.len()))?;
             for problem in all.iter().take(SHOWN_PROBLEMS) {
-                writeln!(f, "  {}  [{}]", shortened(&problem.detail, 110), rows(&problem.rows))?;
+                write!(f, "  {}", shortened(&problem.detail, 110))?;
+                if !problem.rows.is_empty() {
+                    write!(f, "  [{}]", rows(&problem.rows))?;
+                }
+                writeln!(f)?;
             }
             if all.len() > SHOWN_PROBLEMS {
                 writeln!(f, "  … and {} more", thousands(all.len() - SHOWN_PROBLEMS))?;
@@ -191,19 +195,37 @@ impl CheckReport {
     }
 }
 
-const KINDS: [ProblemKind; 8] = [
+const KINDS: [ProblemKind; 13] = [
+    ProblemKind::UnusableRow,
     ProblemKind::MissingImage,
     ProblemKind::UnreadableImage,
     ProblemKind::EmptyQuestion,
     ProblemKind::EmptyAnswer,
     ProblemKind::ConflictingAnswers,
+    ProblemKind::SharedImageFile,
     ProblemKind::DimImage,
     ProblemKind::RepeatedQuestion,
+    ProblemKind::RepeatedImageFile,
+    ProblemKind::SimilarImages,
+    ProblemKind::NotedRow,
     ProblemKind::ConvertedImage,
 ];
 
 fn title(kind: ProblemKind, count: usize) -> String {
     match kind {
+        ProblemKind::UnusableRow => format!("{} left out", counted(count, "unusable row")),
+        ProblemKind::SharedImageFile => {
+            format!("{} under several names in different splits", counted(count, "image file"))
+        }
+        ProblemKind::RepeatedImageFile => {
+            format!("{} under several names", counted(count, "image file"))
+        }
+        ProblemKind::SimilarImages => {
+            format!("{} of images that look alike in different splits", counted(count, "pair"))
+        }
+        ProblemKind::NotedRow => {
+            format!("{} mended, or left out by the layout's rules", counted(count, "row"))
+        }
         ProblemKind::MissingImage => format!("{} not found", counted(count, "image file")),
         ProblemKind::UnreadableImage => {
             format!("{} that cannot be decoded", counted(count, "image file"))

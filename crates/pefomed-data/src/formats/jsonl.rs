@@ -11,6 +11,7 @@
 //! | `task` | `vqa`, `caption` or `report` | `vqa` |
 //! | `question` or `instruction` | what is asked | required for `vqa`, else empty |
 //! | `answer` | text or number | required |
+//! | `other_answers` | list of texts that are as right | none |
 //! | `split` | `train`, `val` or `test` | `train` |
 //! | `group` | patient or study that must stay in one split | first image, else `id` |
 //! | `labels` | object of label columns | none |
@@ -18,17 +19,19 @@
 //! A field that is not in the table is an error: a misspelt `spilt` must not put a test set into
 //! training.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Component, Path, PathBuf, absolute};
 
 use serde::Serialize;
 use serde_json::Value;
 
-use super::row::{Row, kind, without_bom};
+use super::json;
+use super::reading::Reading;
+use super::row::{Row, kind};
 use crate::{DataError, Example, ImageSource, Split, Task, files, names};
 
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 11] = [
     "id",
     "image",
     "images",
@@ -36,6 +39,7 @@ const FIELDS: [&str; 10] = [
     "question",
     "instruction",
     "answer",
+    "other_answers",
     "split",
     "group",
     "labels",
@@ -44,53 +48,17 @@ const TASKS: [Task; 3] = [Task::Vqa, Task::Caption, Task::Report];
 
 /// Reads a JSON-lines file; blank lines are skipped.
 ///
-/// Image paths are relative to `images_dir`; without one, to the folder of the file, or to its
+/// Image paths are relative to the image folder; without one, to the folder of the file, or to its
 /// subfolder `images` for images that only exist there.
 ///
 /// # Errors
 /// See [`super::read`]; also a repeated id is a [`DataError::Row`].
-pub fn read(path: &Path, images_dir: Option<&Path>) -> Result<Vec<Example>, DataError> {
-    let text = files::read_text(path)?;
-    let text = without_bom(&text);
-    let mut first_row_of_id = HashMap::new();
-    let mut examples = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        if line.trim().is_empty() {
-            continue;
-        }
-        let number = index + 1;
-        let value: Value = serde_json::from_str(line).map_err(|error| {
-            let remedy = if line.trim_start().starts_with('[') {
-                "write one JSON object a line, without a list around them"
-            } else if number == text.lines().count() && !text.ends_with('\n') {
-                "the file seems to be cut short"
-            } else {
-                "write one JSON object a line"
-            };
-            DataError::Row {
-                path: path.to_owned(),
-                row: number,
-                problem: format!("not valid JSON, {}: {remedy}", reason(&error)),
-            }
-        })?;
-        let row = Row::new(path, number, &value)?;
-        let example = example(&row, path, images_dir)?;
-        if let Some(first) = first_row_of_id.insert(example.id.clone(), number) {
-            return Err(row.error(format!(
-                "id `{}` was used in row {first}: give every row an id of its own",
-                example.id
-            )));
-        }
-        examples.push(example);
-    }
-    Ok(examples)
-}
-
-/// The parser's reason with the column; its line is always 1 here and would mislead.
-fn reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" at line ").next().unwrap_or(&text);
-    format!("{text} at column {}", error.column())
+pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<(), DataError> {
+    reading.refuse_repeated_ids();
+    let images_dir = reading.options.images.clone();
+    json::lines(path, &mut |row, _| {
+        reading.take(path, row.and_then(|row| example(row, path, images_dir.as_deref())))
+    })
 }
 
 fn example(row: &Row<'_>, path: &Path, images_dir: Option<&Path>) -> Result<Example, DataError> {
@@ -110,7 +78,7 @@ fn example(row: &Row<'_>, path: &Path, images_dir: Option<&Path>) -> Result<Exam
     }
     let images = image_names(row)?
         .into_iter()
-        .map(|name| ImageSource { path: locate(path, images_dir, &name), name })
+        .map(|name| ImageSource::file(name.clone(), locate(path, images_dir, &name)))
         .collect::<Vec<_>>();
     let task = match row.text("task")? {
         None => Task::Vqa,
@@ -137,6 +105,7 @@ fn example(row: &Row<'_>, path: &Path, images_dir: Option<&Path>) -> Result<Exam
     };
     Ok(Example {
         answer: row.required_text("answer")?,
+        other_answers: row.texts("other_answers")?,
         labels: labels(row)?,
         row: row.number(),
         id,
@@ -217,6 +186,8 @@ struct Written<'a> {
     task: Task,
     question: &'a str,
     answer: &'a str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    other_answers: &'a [String],
     split: Split,
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<&'a str>,
@@ -239,12 +210,13 @@ pub fn write_jsonl(path: &Path, examples: &[Example]) -> Result<(), DataError> {
     let mut paths = Vec::with_capacity(examples.len());
     for (index, example) in examples.iter().enumerate() {
         let written = example.images.iter().map(|image| {
-            relative(&folder, &image.path).ok_or_else(|| DataError::Row {
+            let own = image.own_file().and_then(|file| relative(&folder, file));
+            own.ok_or_else(|| DataError::Row {
                 path: path.to_owned(),
                 row: index + 1,
                 problem: format!(
-                    "the path of image `{}` cannot be written relative to the file: keep both \
-                     on one drive, under a UTF-8 name",
+                    "the path of image `{}` cannot be written relative to the file: give it a file \
+                     of its own, on the same drive and under a UTF-8 name",
                     image.name
                 ),
             })
@@ -262,6 +234,7 @@ pub fn write_jsonl(path: &Path, examples: &[Example]) -> Result<(), DataError> {
                 task: example.task,
                 question: &example.instruction,
                 answer: &example.answer,
+                other_answers: &example.other_answers,
                 split: example.split,
                 group: (example.group != default_group).then_some(example.group.as_str()),
                 labels: &example.labels,

@@ -1,10 +1,11 @@
 //! Taking the fields of one JSON row, with errors that name file, row and remedy.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::DataError;
+use crate::{DataError, names, text};
 
 /// One JSON object of a file.
 pub(super) struct Row<'a> {
@@ -40,6 +41,27 @@ impl<'a> Row<'a> {
         self.fields.keys().map(String::as_str)
     }
 
+    /// Refuses a row with bytes that were not UTF-8; see [`text::marked`].
+    pub(super) fn unmarked(&self) -> Result<(), DataError> {
+        self.fields.iter().try_for_each(|(key, value)| self.unmarked_in(key, value))
+    }
+
+    fn unmarked_in(&self, key: &str, value: &Value) -> Result<(), DataError> {
+        match value {
+            Value::String(found) => match text::marked(found) {
+                None => Ok(()),
+                Some(problem) => Err(self.error(format!("`{key}`: {problem}"))),
+            },
+            Value::Array(values) => {
+                values.iter().try_for_each(|value| self.unmarked_in(key, value))
+            }
+            Value::Object(fields) => {
+                fields.iter().try_for_each(|(key, value)| self.unmarked_in(key, value))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A field's value; one that is absent or null is `None`.
     pub(super) fn value(&self, key: &str) -> Option<&'a Value> {
         self.fields.get(key).filter(|value| !value.is_null())
@@ -56,8 +78,55 @@ impl<'a> Row<'a> {
         self.text(key)?.ok_or_else(|| {
             self.error(match self.fields.get(key) {
                 Some(_) => format!("`{key}` is null: give a text or a number"),
-                None => format!("`{key}` is missing: every row needs it"),
+                None => {
+                    let near = names::suggestion(key, self.keys());
+                    format!("`{key}` is missing: every row needs it{near}")
+                }
             })
+        })
+    }
+
+    /// The texts of a list, or of a single text; none when the field is absent.
+    pub(super) fn texts(&self, key: &str) -> Result<Vec<String>, DataError> {
+        match self.value(key) {
+            None => Ok(Vec::new()),
+            Some(Value::Array(values)) => {
+                values.iter().map(|value| self.text_of(key, value)).collect()
+            }
+            Some(value) => Ok(vec![self.text_of(key, value)?]),
+        }
+    }
+
+    /// A label's value; `None` for one that is absent, empty or `NULL`.
+    pub(super) fn label(&self, key: &str) -> Result<Option<String>, DataError> {
+        let text = match self.value(key) {
+            Some(Value::Bool(flag)) => Some(flag.to_string()),
+            _ => self.text(key)?,
+        };
+        Ok(text.filter(|text| !text.is_empty() && text != "NULL"))
+    }
+
+    /// The label columns, each under its name and from its field; the absent ones are left out.
+    pub(super) fn labels(
+        &self,
+        columns: &[(&str, &str)],
+    ) -> Result<BTreeMap<String, String>, DataError> {
+        let mut labels = BTreeMap::new();
+        for (label, field) in columns {
+            if let Some(value) = self.label(field)? {
+                labels.insert((*label).to_owned(), value);
+            }
+        }
+        Ok(labels)
+    }
+
+    /// The path of an image below the image folder, `/` between its parts.
+    ///
+    /// # Errors
+    /// [`DataError::Row`] for one that is empty, absolute or leaves the folder.
+    pub(super) fn inner_path(&self, key: &str, name: &str) -> Result<String, DataError> {
+        inner_path(name).ok_or_else(|| {
+            self.error(format!("`{key}` is `{name}`: give the path of a file in the image folder"))
         })
     }
 
@@ -73,6 +142,18 @@ impl<'a> Row<'a> {
     }
 }
 
+/// A path below a folder, `/` between its parts; `None` for one that is empty, absolute or leaves it.
+pub(super) fn inner_path(name: &str) -> Option<String> {
+    let name = name.trim().replace('\\', "/");
+    let name = name.strip_prefix("./").unwrap_or(&name);
+    let is_inside = !name.is_empty()
+        && !name.contains('\0')
+        && !name.starts_with('/')
+        && !(name.as_bytes().get(1) == Some(&b':'))
+        && !name.split('/').any(|part| part == "..");
+    is_inside.then(|| name.to_owned())
+}
+
 /// A value's kind in words, for messages.
 pub(super) fn kind(value: &Value) -> &'static str {
     match value {
@@ -83,9 +164,4 @@ pub(super) fn kind(value: &Value) -> &'static str {
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     }
-}
-
-/// Drops the byte-order mark that some editors put in front of a text.
-pub(super) fn without_bom(text: &str) -> &str {
-    text.strip_prefix('\u{feff}').unwrap_or(text)
 }

@@ -9,13 +9,12 @@
 //! The files have numbers among the answers, blanks at the end of labels and misspelt labels. They
 //! are read as meant: [`read`] trims, and mends the question types it knows to be slips.
 
-use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use serde_json::Value;
-
-use super::row::{Row, kind, without_bom};
-use crate::{DataError, Example, ImageSource, Split, Task, files};
+use super::json::{self, Top};
+use super::reading::{Reading, split_in_name};
+use super::row::Row;
+use crate::{DataError, Example, ImageSource, Split, Task};
 
 /// Name of the label column and of the field it is read from.
 const LABELS: [(&str, &str); 5] = [
@@ -48,11 +47,9 @@ enum SplitFrom {
 ///
 /// # Errors
 /// See [`super::read`].
-pub fn read(path: &Path, images_dir: Option<&Path>) -> Result<Vec<Example>, DataError> {
-    let mut examples = Vec::new();
+pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<(), DataError> {
     if path.is_dir() {
-        let default_images = path.join("images");
-        let images = images_dir.unwrap_or(&default_images);
+        let images = reading.images_or(|| path.join("images"));
         for (name, split) in [("trainset.json", Split::Train), ("testset.json", Split::Test)] {
             let file = path.join(name);
             if !file.is_file() {
@@ -64,49 +61,24 @@ pub fn read(path: &Path, images_dir: Option<&Path>) -> Result<Vec<Example>, Data
                     ),
                 });
             }
-            read_file(&file, images, SplitFrom::File(split), &mut examples)?;
+            read_file(&file, &images, SplitFrom::File(split), reading)?;
         }
-    } else {
-        let default_images = path.parent().unwrap_or(Path::new("")).join("images");
-        let from = split_in_name(path).map_or(SplitFrom::PhraseType, SplitFrom::File);
-        read_file(path, images_dir.unwrap_or(&default_images), from, &mut examples)?;
+        return Ok(());
     }
-    make_ids_unique(&mut examples);
-    Ok(examples)
-}
-
-/// The split a file's name tells, by whole words: `latest.json` is not a test set.
-fn split_in_name(path: &Path) -> Option<Split> {
-    let stem = path.file_stem()?.to_str()?.to_lowercase();
-    stem.split(|letter: char| !letter.is_alphanumeric()).find_map(|word| match word {
-        "train" | "trainset" => Some(Split::Train),
-        "val" | "valset" | "valid" | "validation" => Some(Split::Val),
-        "test" | "testset" => Some(Split::Test),
-        _ => None,
-    })
+    let images = reading.images_or(|| path.parent().unwrap_or(Path::new("")).join("images"));
+    let from = split_in_name(path).map_or(SplitFrom::PhraseType, SplitFrom::File);
+    read_file(path, &images, from, reading)
 }
 
 fn read_file(
     path: &Path,
     images: &Path,
     split_from: SplitFrom,
-    examples: &mut Vec<Example>,
+    reading: &mut Reading<'_>,
 ) -> Result<(), DataError> {
-    let text = files::read_text(path)?;
-    let rows: Value = serde_json::from_str(without_bom(&text))
-        .map_err(|source| DataError::Json { path: path.to_owned(), source })?;
-    let Value::Array(rows) = rows else {
-        return Err(DataError::Layout {
-            path: path.to_owned(),
-            problem: format!("its top level is {}; VQA-RAD is a list of rows", kind(&rows)),
-        });
-    };
-    examples.reserve(rows.len());
-    for (index, value) in rows.iter().enumerate() {
-        let row = Row::new(path, index + 1, value)?;
-        examples.push(example(&row, images, split_from)?);
-    }
-    Ok(())
+    json::rows(path, "VQA-RAD", Top::List, &mut |row, _| {
+        reading.take(path, row.and_then(|row| example(row, images, split_from)))
+    })
 }
 
 fn example(row: &Row<'_>, images: &Path, split_from: SplitFrom) -> Result<Example, DataError> {
@@ -117,23 +89,14 @@ fn example(row: &Row<'_>, images: &Path, split_from: SplitFrom) -> Result<Exampl
             "`image_name` is `{image}`: give the name of a file in the image folder"
         )));
     }
-    let mut labels = BTreeMap::new();
-    for (label, field) in LABELS {
-        let Some(value) = row.text(field)? else {
-            continue;
-        };
-        if value.is_empty() || value == "NULL" {
-            continue;
-        }
-        let value = match label {
-            "question_type" => question_type(&value),
-            "answer_type" => value.to_uppercase(),
-            _ => value,
-        };
-        if !value.is_empty() {
-            labels.insert(label.to_owned(), value);
-        }
+    let mut labels = row.labels(&LABELS)?;
+    if let Some(types) = labels.get_mut("question_type") {
+        *types = question_type(types);
     }
+    if let Some(answer_type) = labels.get_mut("answer_type") {
+        *answer_type = answer_type.to_uppercase();
+    }
+    labels.retain(|_, value| !value.is_empty());
     let split = match split_from {
         SplitFrom::File(split) => split,
         SplitFrom::PhraseType => match labels.get("phrase_type") {
@@ -151,10 +114,11 @@ fn example(row: &Row<'_>, images: &Path, split_from: SplitFrom) -> Result<Exampl
     };
     Ok(Example {
         id,
-        images: vec![ImageSource { path: images.join(&image), name: image.clone() }],
+        images: vec![ImageSource::file(image.clone(), images.join(&image))],
         task: Task::Vqa,
         instruction: row.required_text("question")?,
         answer: row.required_text("answer")?,
+        other_answers: Vec::new(),
         group: image,
         split,
         labels,
@@ -179,26 +143,6 @@ fn question_type(value: &str) -> String {
     types.join(", ")
 }
 
-/// Appends `#2`, `#3`, … to ids that occurred before, in the order of the rows.
-fn make_ids_unique(examples: &mut [Example]) {
-    let mut taken: HashSet<String> = HashSet::with_capacity(examples.len());
-    // The number to try next for each repeated id, so that a file of equal ids stays linear.
-    let mut next: BTreeMap<String, usize> = BTreeMap::new();
-    for example in examples {
-        if taken.insert(example.id.clone()) {
-            continue;
-        }
-        let count = next.entry(example.id.clone()).or_insert(2);
-        example.id = loop {
-            let candidate = format!("{}#{count}", example.id);
-            *count += 1;
-            if taken.insert(candidate.clone()) {
-                break candidate;
-            }
-        };
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,14 +154,5 @@ mod tests {
         assert_eq!(question_type(" ATRIB ,PRES,, "), "ATTRIB, PRES");
         assert_eq!(question_type("PRES, PRSE"), "PRES");
         assert_eq!(question_type("COLOR"), "COLOR");
-    }
-
-    #[test]
-    fn the_name_tells_the_split_by_whole_words() {
-        let split = |name: &str| split_in_name(Path::new(name));
-        assert_eq!(split("a/trainset.json"), Some(Split::Train));
-        assert_eq!(split("VQA_RAD-test.json"), Some(Split::Test));
-        assert_eq!(split("latest.json"), None);
-        assert_eq!(split("test/vqa_rad_public.json"), None);
     }
 }

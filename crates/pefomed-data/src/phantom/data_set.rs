@@ -82,10 +82,11 @@ impl PhantomDataSet {
                 let name = format!("images/{}.png", image.name);
                 examples.push(Example {
                     id: format!("{}-{suffix}", image.name),
-                    images: vec![ImageSource { path: folder.join(&name), name }],
+                    images: vec![ImageSource::file(name.clone(), folder.join(name))],
                     task,
                     instruction: instruction.to_owned(),
                     answer: answer.to_owned(),
+                    other_answers: Vec::new(),
                     group: image.name.clone(),
                     split: image.split,
                     labels,

@@ -140,11 +140,6 @@ impl Columns {
         self.names.get(column).map_or("", String::as_str)
     }
 
-    /// Number of columns.
-    pub(super) fn count(&self) -> usize {
-        self.names.len()
-    }
-
     /// Makes a prediction of the cells of a row, counted from 1.
     ///
     /// # Errors

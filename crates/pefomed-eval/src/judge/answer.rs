@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use pefomed_data::image::decode::looks_like;
 use pefomed_data::image::preprocess::BLANK;
 use pefomed_data::prompt::IMAGE_PLACEHOLDER;
-use pefomed_data::{DataError, Finish, ImageCondition, Prediction, Task, files};
+use pefomed_data::{DataError, Finish, ImageCondition, ImageSource, Prediction, Task, files};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -33,6 +33,8 @@ const BLANK_SIDE: u32 = 448;
 pub enum Picture {
     /// A file, read when it is needed.
     File(PathBuf),
+    /// An image inside another file, read when it is needed.
+    Inside(ImageSource),
     /// Bytes in memory.
     Bytes(Arc<[u8]>),
 }
@@ -55,6 +57,7 @@ impl Picture {
     fn bytes(&self) -> Result<Arc<[u8]>, DataError> {
         match self {
             Self::File(path) => Ok(files::read_bytes(path)?.into()),
+            Self::Inside(image) => Ok(image.read()?.into()),
             Self::Bytes(bytes) => Ok(Arc::clone(bytes)),
         }
     }
@@ -62,6 +65,7 @@ impl Picture {
     fn name(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
+            Self::Inside(image) => image.location(),
             Self::Bytes(_) => "image".to_owned(),
         }
     }
@@ -205,7 +209,7 @@ impl Answerer {
             for picture in &question.pictures {
                 let file = match picture {
                     Picture::File(path) => Some(path),
-                    Picture::Bytes(_) => None,
+                    Picture::Inside(_) | Picture::Bytes(_) => None,
                 };
                 let known = file.and_then(|path| digests.get(path)).cloned();
                 let (digest, bytes) = if let Some(known) = known {

@@ -23,10 +23,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use pefomed_data::formats::Format;
+use pefomed_data::formats::{Columns, Format, Language, ReadOptions, Sections, Views};
 use pefomed_data::prompt::Template;
 use pefomed_data::split::SplitRule;
-use pefomed_data::{ImageCondition, Split, files};
+use pefomed_data::{ImageCondition, Split, Task, files};
 use pefomed_kernels::frozen::Precision;
 use pefomed_model::config::FeatureSelection;
 use pefomed_model::projector::ProjectorKind;
@@ -191,6 +191,25 @@ pub struct DataSet {
     /// The folder image names are relative to; each layout has its own default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<PathBuf>,
+    /// The language of the rows that are read, for data sets with several; all when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<Language>,
+    /// Which images of a study are shown: `all` or `first`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub views: Option<Views>,
+    /// Which sections of a report are the answer: `findings`, `impression` or `both`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sections: Option<Sections>,
+    /// Names of the columns, where they are not the usual ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<Columns>,
+    /// What the rows ask, where the layout leaves it open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Task>,
+    /// Whether the first row that cannot be used is an error. Otherwise such rows are left out, and
+    /// the run says how many and which.
+    #[serde(default = "DataSet::default_strict")]
+    pub strict: bool,
     /// What decides which examples are for training: `"published"`, or a table with a `rule`.
     #[serde(default, deserialize_with = "read_split", serialize_with = "write_split")]
     pub split: SplitRule,
@@ -199,6 +218,41 @@ pub struct DataSet {
     /// another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_groups: Option<usize>,
+}
+
+impl DataSet {
+    /// A data set as its authors publish it, all of it.
+    pub fn new(format: Format, path: PathBuf) -> Self {
+        Self {
+            format,
+            path,
+            images: None,
+            language: None,
+            views: None,
+            sections: None,
+            columns: None,
+            task: None,
+            strict: Self::default_strict(),
+            split: SplitRule::Published,
+            train_groups: None,
+        }
+    }
+
+    fn default_strict() -> bool {
+        true
+    }
+
+    /// What its reader is told.
+    pub fn options(&self) -> ReadOptions {
+        ReadOptions {
+            images: self.images.clone(),
+            language: self.language,
+            views: self.views,
+            sections: self.sections,
+            columns: self.columns.clone(),
+            task: self.task,
+        }
+    }
 }
 
 /// `[evaluation]`: what is predicted after training.
@@ -420,6 +474,6 @@ fn read_split<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SplitRule, D
 fn write_split<S: Serializer>(split: &SplitRule, serializer: S) -> Result<S::Ok, S::Error> {
     match split {
         SplitRule::Published => serializer.serialize_str("published"),
-        rule @ SplitRule::GroupHash { .. } => rule.serialize(serializer),
+        rule @ (SplitRule::GroupHash { .. } | SplitRule::Fold { .. }) => rule.serialize(serializer),
     }
 }

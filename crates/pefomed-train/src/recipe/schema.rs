@@ -65,12 +65,35 @@ const DATA: Shape = Table(&[
     ("format", Value),
     ("path", Shape::Path),
     ("images", Shape::Path),
+    ("language", Value),
+    ("views", Value),
+    ("sections", Value),
+    ("columns", COLUMNS),
+    ("task", Value),
+    ("strict", Value),
     ("split", SPLIT),
     ("train_groups", Value),
 ]);
 
-const SPLIT: Shape =
-    Table(&[("rule", Value), ("test_percent", Value), ("val_percent", Value), ("salt", Value)]);
+const COLUMNS: Shape = Table(&[
+    ("id", Value),
+    ("image", Value),
+    ("question", Value),
+    ("answer", Value),
+    ("split", Value),
+    ("group", Value),
+    ("task", Value),
+    ("labels", Value),
+]);
+
+const SPLIT: Shape = Table(&[
+    ("rule", Value),
+    ("test_percent", Value),
+    ("val_percent", Value),
+    ("fold", Value),
+    ("of", Value),
+    ("salt", Value),
+]);
 
 const STAGE: Shape = Table(&[
     ("name", Value),

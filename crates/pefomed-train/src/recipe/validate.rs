@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use pefomed_data::{ImageCondition, names, split};
+use pefomed_data::{DataError, ImageCondition, names, split};
 use toml::de::DeTable;
 
 use super::{Length, ModelSource, Recipe, Stage, schema};
@@ -84,6 +84,13 @@ impl Recipe {
                     format!("[data.{name}] `train_groups` is 0: nothing would be left to learn"),
                 ));
             }
+            data.options().check(data.format).map_err(|error| {
+                let key = match &error {
+                    DataError::Option { option, .. } => option.clone(),
+                    _ => "format".to_owned(),
+                };
+                Complaint::new(path(&key), format!("[data.{name}]: {error}"))
+            })?;
             split::assign(&mut [], &data.split).map_err(|error| {
                 Complaint::new(path("split"), format!("[data.{name}] `split`: {error}"))
             })?;

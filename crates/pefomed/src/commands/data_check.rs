@@ -5,12 +5,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use pefomed_data::Task;
 use pefomed_data::check::{CheckOptions, CheckReport, Problem, Severity, check};
-use pefomed_data::formats::{self, Format};
+use pefomed_data::formats::{
+    self, Columns, Format, Language, Problems, ReadOptions, Sections, Views,
+};
 use pefomed_data::readable::thousands;
 use pefomed_data::split::{self, SplitRule};
 
 use crate::context::Context;
+use crate::failure::Usage;
 use crate::table::{row, table};
 
 /// Rows and values that a list shows before it is cut.
@@ -18,9 +22,28 @@ const SHOWN: usize = 8;
 
 /// Count a data set's rows, images and labels, and find what is missing, broken or leaking.
 #[derive(Args, Debug)]
-#[command(after_help = "The exit code is 1 when a row cannot be used: its image is missing or \
-unreadable, its question or answer empty. With --strict it is also 1 for warnings and for images \
-that training and test share.
+#[command(after_help = "Layouts:
+  vqa-rad     the official release, or trainset.json and testset.json
+  slake       folder of train.json, validate.json, test.json and imgs (--language en, zh)
+  pathvqa     parquet, or the first release's folder of images and qas
+  iu-xray     R2Gen's annotation.json and images (--views first)
+  openi-xml   folder of Open-i's XML reports (--sections impression, both; --views first)
+  roco        ROCO's captions.txt or traindata.csv by split, ROCOv2's train_captions.csv
+  imageclef   CSV files of ID and caption
+  medicat     JSON lines with pdf_hash, fig_uri and s2_caption, and figures
+  mimic-cxr   annotation.json; the release's split.csv and files; or a table of path and report
+  medexpqa    JSON lines by language, no images (--language en, es, fr, it)
+  mediqa-m3g  JSON of cases with several images (--language en, zh, es)
+  parquet     any parquet files of Hugging Face, images inside (--column question=NAME)
+  llava       JSON with id, image and conversations
+  sharegpt    JSON with images and conversations or messages
+  messages    JSON with messages of role and content, or content parts
+  csv         any CSV or TSV table with named columns (--column question=NAME)
+  jsonl       this project's own: one JSON object a line
+
+Rows that cannot be read are listed and left out. The exit code is 1 when there are any, or when a \
+row cannot be used: its image is missing or unreadable, its question or answer empty. With --strict \
+it is also 1 for warnings and for images that training and test share.
 
 Examples:
   pefomed data check data/vqa-rad --format vqa-rad
@@ -28,12 +51,30 @@ Examples:
 pub(crate) struct Arguments {
     /// The file of the data set, or for some layouts its folder.
     path: PathBuf,
-    /// Its layout: vqa-rad or jsonl.
+    /// Its layout; see below.
     #[arg(long, value_name = "NAME")]
     format: Format,
     /// The folder that image names are relative to; each layout has its own default.
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
+    /// Only rows of this language.
+    #[arg(long, value_name = "CODE")]
+    language: Option<Language>,
+    /// Which images of a study: all or first.
+    #[arg(long, value_name = "WHICH")]
+    views: Option<Views>,
+    /// Which sections of a report: findings, impression or both.
+    #[arg(long, value_name = "WHICH")]
+    sections: Option<Sections>,
+    /// What a column is called: id, image, question, answer, split, group, task or labels.
+    #[arg(long = "column", value_name = "ROLE=NAME")]
+    columns: Vec<String>,
+    /// What the rows ask, where the layout leaves it open: vqa, caption or report.
+    #[arg(long, value_name = "TASK", value_parser = task)]
+    task: Option<Task>,
+    /// Also look for images of different splits that look alike.
+    #[arg(long)]
+    similar: bool,
     /// What decides which rows are for training.
     #[arg(long, value_enum, default_value_t = Rule::Published)]
     split: Rule,
@@ -43,7 +84,10 @@ pub(crate) struct Arguments {
     /// With group-hash: share of groups for validation, in per cent.
     #[arg(long, value_name = "P", default_value_t = 0.0)]
     val_percent: f64,
-    /// With group-hash: any text; another text gives another split.
+    /// With fold: which fold is for testing, as in 2/5.
+    #[arg(long, value_name = "N/OF", default_value = "1/5")]
+    fold: String,
+    /// With group-hash and fold: any text; another text gives another split.
     #[arg(long, value_name = "TEXT", default_value = "")]
     salt: String,
     /// Fail on warnings and shared images too.
@@ -58,22 +102,68 @@ enum Rule {
     Published,
     /// By a hash of each group's name: no image on both sides.
     GroupHash,
+    /// One fold of a cross-validation, by the same hash.
+    Fold,
+}
+
+fn task(name: &str) -> Result<Task, String> {
+    [Task::Vqa, Task::Caption, Task::Report]
+        .into_iter()
+        .find(|task| task.tag() == name)
+        .ok_or_else(|| format!("unknown task `{name}`: use vqa, caption or report"))
+}
+
+impl Arguments {
+    fn options(&self) -> Result<ReadOptions, Usage> {
+        let mut columns = Columns::default();
+        for assignment in &self.columns {
+            columns.set(assignment).map_err(Usage)?;
+        }
+        Ok(ReadOptions {
+            images: self.images.clone(),
+            language: self.language,
+            views: self.views,
+            sections: self.sections,
+            columns: (!self.columns.is_empty()).then_some(columns),
+            task: self.task,
+        })
+    }
+
+    fn rule(&self) -> Result<SplitRule, Usage> {
+        Ok(match self.split {
+            Rule::Published => SplitRule::Published,
+            Rule::GroupHash => SplitRule::GroupHash {
+                test_percent: self.test_percent,
+                val_percent: self.val_percent,
+                salt: self.salt.clone(),
+            },
+            Rule::Fold => {
+                let parts = self.fold.split_once('/');
+                let parts =
+                    parts.and_then(|(fold, of)| Some((fold.parse().ok()?, of.parse().ok()?)));
+                let Some((fold, of)) = parts else {
+                    return Err(Usage(format!("`{}` is no fold: write it as 2/5", self.fold)));
+                };
+                SplitRule::Fold { fold, of, salt: self.salt.clone() }
+            }
+        })
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<ExitCode> {
+    let mut problems = Problems::lenient();
+    let options = arguments.options()?;
     let mut examples =
-        formats::read(arguments.format, &arguments.path, arguments.images.as_deref())?;
-    if arguments.split == Rule::GroupHash {
-        let rule = SplitRule::GroupHash {
-            test_percent: arguments.test_percent,
-            val_percent: arguments.val_percent,
-            salt: arguments.salt.clone(),
-        };
-        split::assign(&mut examples, &rule)?;
-    }
+        formats::read_with(arguments.format, &arguments.path, &options, &mut problems)?;
+    split::assign(&mut examples, &arguments.rule()?)?;
     let counter = context.progress.counter("images");
     let tick = |done, total| counter.tick(done, total);
-    let options = CheckOptions { progress: Some(&tick), ..CheckOptions::default() };
+    let options = CheckOptions {
+        similar_images: arguments.similar,
+        reading: Some(&problems),
+        progress: Some(&tick),
+        ..CheckOptions::default()
+    };
     let report = check(&examples, &options);
     drop(counter);
     context.output.result(&text(&report), &report)?;
@@ -92,6 +182,10 @@ fn text(report: &CheckReport) -> String {
     let all = [report.examples, report.groups, report.images.files].map(thousands);
     rows.push([vec!["all".to_owned()], all.to_vec()].concat());
     out.push_str(&table(&rows));
+    if report.skipped > 0 {
+        let _ =
+            write!(out, "\nleft out, because they cannot be read: {}", thousands(report.skipped));
+    }
     let tasks: Vec<String> =
         report.tasks.iter().map(|(task, rows)| format!("{task} {}", thousands(*rows))).collect();
     let _ = writeln!(out, "\ntasks: {}", tasks.join(", "));
@@ -213,7 +307,9 @@ fn problems_text(out: &mut String, report: &CheckReport) {
             word(first.severity)
         );
         for problem in problems.iter().take(SHOWN) {
-            let _ = writeln!(out, "  {}: {}", rows_text(problem), problem.detail);
+            let rows = rows_text(problem);
+            let mark = if rows.is_empty() { "" } else { ": " };
+            let _ = writeln!(out, "  {rows}{mark}{}", problem.detail);
         }
         if problems.len() > SHOWN {
             let _ = writeln!(out, "  … and {} more; --json lists all", problems.len() - SHOWN);
