@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{CheckOptions, Problem, ProblemKind, RowRef};
 use crate::Example;
+use crate::image::view::file_of;
 use crate::image::{PixelSource, decode};
 
 /// The image files of a data set.
@@ -110,7 +111,7 @@ pub(super) fn check_images(
 }
 
 fn look_at(path: &Path, decode_images: bool) -> Outcome {
-    if !path.is_file() {
+    if !file_of(path).is_file() {
         return Outcome::Missing;
     }
     if !decode_images {

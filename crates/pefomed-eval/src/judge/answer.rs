@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pefomed_data::image::decode::looks_like;
 use pefomed_data::image::preprocess::BLANK;
+use pefomed_data::image::{ImageFile, View, png};
 use pefomed_data::prompt::IMAGE_PLACEHOLDER;
 use pefomed_data::{DataError, Finish, ImageCondition, Prediction, Task, files};
 use serde::{Deserialize, Serialize};
@@ -54,7 +55,15 @@ impl Picture {
 
     fn bytes(&self) -> Result<Arc<[u8]>, DataError> {
         match self {
-            Self::File(path) => Ok(files::read_bytes(path)?.into()),
+            Self::File(path) => {
+                let file = ImageFile::read(path)?;
+                let name = self.name();
+                match media_type(&name, &file.bytes) {
+                    Ok(_) if file.view == View::default() => Ok(file.bytes.into()),
+                    // DICOM and NIfTI are sent as pictures, and nothing of a patient with them.
+                    _ => Ok(png(&name, &file.decode()?)?.into()),
+                }
+            }
             Self::Bytes(bytes) => Ok(Arc::clone(bytes)),
         }
     }
