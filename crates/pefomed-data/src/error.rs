@@ -84,7 +84,9 @@ pub enum DataError {
         path: PathBuf,
     },
     /// An image file of a kind that cannot be decoded here.
-    #[error("`{name}` is neither PNG nor JPEG ({found}): convert it to one of them")]
+    #[error(
+        "`{name}` is neither PNG nor JPEG nor DICOM nor NIfTI ({found}): convert it to PNG or JPEG"
+    )]
     ImageKind {
         /// The image.
         name: String,
@@ -98,6 +100,24 @@ pub enum DataError {
         name: String,
         /// The decoder's reason.
         reason: String,
+    },
+    /// A DICOM or NIfTI file with something in it that is not read here.
+    #[error("`{name}`: {what} cannot be read; {remedy}")]
+    Unsupported {
+        /// The image.
+        name: String,
+        /// What is in the file.
+        what: String,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+    /// An image name that asks for a picture or a window which is not there.
+    #[error("`{name}`: {problem}")]
+    View {
+        /// The image, with what was asked for.
+        name: String,
+        /// What is wrong and what is possible instead.
+        problem: String,
     },
     /// An image whose header asks for more memory than any real study needs.
     #[error(

@@ -7,9 +7,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::image::{DecodedImage, decode_bytes};
+use crate::image::{DecodedImage, ImageFile, view};
 use crate::parquet_file::ParquetCell;
-use crate::{DataError, files};
+use crate::DataError;
 
 /// What the model is asked to do; it fixes the tag in the prompt (`[vqa]`, `[caption]`, `[report]`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -101,14 +101,14 @@ impl ImageSource {
     }
 
     /// The file on disk that holds the image: its own, or the parquet file it is part of.
-    pub fn path(&self) -> &Path {
+    pub fn path(&self) -> PathBuf {
         match &self.place {
-            ImagePlace::File(path) => path,
-            ImagePlace::Parquet(cell) => &cell.path,
+            ImagePlace::File(path) => view::file_of(path),
+            ImagePlace::Parquet(cell) => cell.path.clone(),
         }
     }
 
-    /// The image's own file, if it has one.
+    /// The image's own file, if it has one, with the view that is asked for.
     pub fn own_file(&self) -> Option<&Path> {
         match &self.place {
             ImagePlace::File(path) => Some(path),
@@ -124,24 +124,24 @@ impl ImageSource {
         }
     }
 
-    /// The image's bytes as they are stored: a PNG or JPEG file.
+    /// Reads the image file, with the view that the path asks for.
     ///
     /// # Errors
-    /// [`DataError::Read`], and [`DataError::Layout`] for a parquet file that is damaged or has
-    /// changed.
-    pub fn read(&self) -> Result<Vec<u8>, DataError> {
+    /// Those of [`ImageFile::read`], and [`DataError::Layout`] for a parquet file that is damaged or
+    /// has changed.
+    pub fn read(&self) -> Result<ImageFile, DataError> {
         match &self.place {
-            ImagePlace::File(path) => files::read_bytes(path),
-            ImagePlace::Parquet(cell) => cell.read(),
+            ImagePlace::File(path) => ImageFile::read(path),
+            ImagePlace::Parquet(cell) => Ok(ImageFile::inside(&self.location(), cell.read()?)),
         }
     }
 
     /// Reads and decodes the image.
     ///
     /// # Errors
-    /// Those of [`Self::read`] and of [`decode_bytes`].
+    /// Those of [`Self::read`] and of [`ImageFile::decode`].
     pub fn decode(&self) -> Result<DecodedImage, DataError> {
-        decode_bytes(&self.location(), &self.read()?)
+        self.read()?.decode()
     }
 }
 

@@ -10,6 +10,8 @@
 //! ids, and a batch as vectors with the ranges that attention may look at.
 
 pub mod check;
+pub mod deidentify;
+mod dicom;
 mod error;
 pub mod example;
 pub mod files;

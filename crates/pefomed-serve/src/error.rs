@@ -56,16 +56,6 @@ pub enum ServeError {
         /// Its item.
         id: String,
     },
-    /// An image that has to be windowed before a browser can show it.
-    #[error(
-        "`{}` is a DICOM file, which cannot be decoded yet: convert it to PNG or JPEG with the \
-         window it should be read in, and use those names in the prediction files",
-        path.display()
-    )]
-    Dicom {
-        /// The file.
-        path: PathBuf,
-    },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; choose another port with --port")]
     Bind {

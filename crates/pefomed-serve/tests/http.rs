@@ -302,3 +302,28 @@ fn addresses_are_checked_before_anything_is_served() {
     let error = RatingServer::bind(store(), &none).unwrap_err().to_string();
     assert!(error.contains("1 items have an image"), "{error}");
 }
+
+/// Pixels leave, drawn as asked; the patient does not.
+#[test]
+fn deep_images_are_drawn_on_request() {
+    let study = Study::questions(1);
+    let fixture = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../pefomed-data/tests/fixtures/dicom/ct.dcm");
+    std::fs::copy(fixture, study.images().join("scan0.png")).unwrap();
+    let server = study.serve(&["Ada"], false);
+    assert_eq!(server.get("/r/1/state").json()["presets"][1]["name"], "lung");
+    let path = "/r/1/item/0/image/0";
+    let plain = server.get(path);
+    let rendering: Value = serde_json::from_str(plain.header("x-rendering").unwrap()).unwrap();
+    assert_eq!(rendering["window"]["center"], 40.0);
+    let lung = server.get(&format!("{path}?window=lung"));
+    assert!(lung.body.starts_with(b"\x89PNG") && lung.body != plain.body);
+    assert!(!lung.body.windows(3).any(|three| three == b"Doe"));
+    let given = server.get(&format!("{path}?window=40%2C80"));
+    let rendering: Value = serde_json::from_str(given.header("x-rendering").unwrap()).unwrap();
+    assert_eq!(rendering["window"]["width"], 80.0);
+    for wrong in ["?window=lungs", "?frame=2", "?frame=x", "?path=..%2Fsecret"] {
+        assert_eq!(server.get(&format!("{path}{wrong}")).status, 400, "{wrong}");
+    }
+    server.stop().unwrap();
+}

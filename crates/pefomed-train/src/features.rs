@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use pefomed_data::image::decode_bytes;
 use pefomed_data::{ImageSource, files};
 use pefomed_model::multimodal::{FeatureMap, VisualFeatures};
 use pefomed_model::weights::{SafetensorsFile, TensorSource as _, TensorValues, write_safetensors};
@@ -72,10 +71,10 @@ impl Features {
             return Ok(Self::Memory(map));
         }
         let file = |image: &ImageSource| {
-            let bytes = image.read()?;
-            let path = cache.join(format!("{}.safetensors", digest(parts, &bytes)));
+            let file = image.read()?;
+            let path = cache.join(format!("{}.safetensors", digest(parts, &file.identity())));
             if load(parts, &path).is_none() {
-                let decoded = decode_bytes(&image.location(), &bytes)?;
+                let decoded = file.decode()?;
                 store(&path, &parts.vision.encode(&parts.preprocessor.apply(&decoded))?)?;
             }
             count();

@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use pefomed_train::DeviceKind;
 
 use crate::commands::{
-    agree, compare, data_check, demo, judge, plan, predict, pretrain, rate, report, score, train,
+    agree, compare, data_check, data_deidentify, demo, judge, plan, predict, pretrain, rate,
+    report, score, train,
 };
 use crate::context::Context;
 
@@ -75,6 +76,7 @@ pub(crate) enum Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum DataCommand {
     Check(data_check::Arguments),
+    Deidentify(data_deidentify::Arguments),
 }
 
 impl Command {
@@ -83,6 +85,9 @@ impl Command {
         match self {
             Self::Demo(arguments) => demo::run(arguments, context),
             Self::Data(DataCommand::Check(arguments)) => data_check::run(arguments, context),
+            Self::Data(DataCommand::Deidentify(arguments)) => {
+                data_deidentify::run(arguments, context)
+            }
             Self::Plan(arguments) => plan::run(arguments, context),
             Self::Train(arguments) => train::run(arguments, context),
             Self::Predict(arguments) => predict::run(arguments, context),

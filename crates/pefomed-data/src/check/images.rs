@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::similar::{self, Print, perceptual_hash};
 use super::{CheckOptions, Problem, ProblemKind, RowRef};
 use crate::files::digest_bytes;
-use crate::image::{PixelSource, decode_bytes};
+use crate::image::PixelSource;
 use crate::{Example, ImagePlace, ImageSource, Split};
 
 /// The image files of a data set.
@@ -121,10 +121,8 @@ fn look_at(image: &ImageSource, options: &CheckOptions<'_>) -> Outcome {
     if !options.decode_images {
         return Outcome::Present;
     }
-    let decoded = image.read().and_then(|bytes| {
-        let decoded = decode_bytes(&image.location(), &bytes)?;
-        Ok((digest_bytes(&bytes), decoded))
-    });
+    let decoded =
+        image.read().and_then(|file| Ok((digest_bytes(&file.identity()), file.decode()?)));
     match decoded {
         Ok((digest, decoded)) => {
             let hash = options.similar_images.then(|| perceptual_hash(&decoded)).flatten();

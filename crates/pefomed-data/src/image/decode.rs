@@ -1,4 +1,5 @@
-//! PNG and JPEG files as 8-bit RGB, with a record of what they were before.
+//! Image files as 8-bit RGB, with a record of what they were before. PNG and JPEG are decoded here;
+//! DICOM and NIfTI, told by their first bytes, go to [`super::dicom`] and [`super::nifti`].
 //!
 //! Radiology images come as 8-bit grey, as 16-bit grey and with transparent corners, and each
 //! toolkit squeezes them into 8-bit RGB in its own way. Here the rules are fixed, and
@@ -12,13 +13,18 @@
 //! - transparency is laid over black, the background of radiology;
 //! - the orientation a camera noted (EXIF) is applied: what is above in the room is above here.
 
+use std::borrow::Cow;
 use std::io::Cursor;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ::image::metadata::Orientation;
 use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use serde::Serialize;
 
+use super::view::{self, Axis, View};
+use super::window::Window;
+use super::{dicom, nifti};
+use crate::dicom::looks_like_dicom;
 use crate::{DataError, files};
 
 /// The most pixels an image may have, in millions. The largest radiographs have about 30; a file
@@ -36,7 +42,8 @@ pub struct PixelSource {
     pub alpha: bool,
     /// Whether an EXIF orientation was applied.
     pub oriented: bool,
-    /// The largest colour value in the units of the source, after black showed through.
+    /// The largest colour value in the units of the source, after black showed through. DICOM and
+    /// NIfTI have no such units: it is that of the drawn picture, on the scale of `bits`.
     pub brightest: u16,
 }
 
@@ -48,8 +55,29 @@ impl PixelSource {
     }
 }
 
+/// Which picture of a DICOM or NIfTI file this is, and how its values became grey.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Rendering {
+    /// The frame, or the volume of a series in time, from 1.
+    pub frame: u32,
+    /// How many there are.
+    pub frames: u32,
+    /// The direction of slices; none for DICOM.
+    pub axis: Option<Axis>,
+    /// The slice, from 1.
+    pub slice: Option<u32>,
+    /// How many there are in this direction.
+    pub slices: Option<u32>,
+    /// The window; none for colours.
+    pub window: Option<Window>,
+    /// Lowest and highest value of the frame (DICOM) or of the volume (NIfTI); none for colours.
+    pub range: Option<(f64, f64)>,
+    /// Whether the values are Hounsfield units, so that the presets mean something.
+    pub hounsfield: bool,
+}
+
 /// An image as 8-bit RGB.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DecodedImage {
     /// Columns, at least 1.
     pub width: u32,
@@ -59,23 +87,98 @@ pub struct DecodedImage {
     pub rgb: Vec<u8>,
     /// What the file held.
     pub source: PixelSource,
+    /// The frame and the window, for files that leave a choice.
+    pub rendering: Option<Rendering>,
 }
 
-/// Reads and decodes a PNG or JPEG file; the contents decide which it is, not the name.
+/// An image file in memory, with the view that its path asks for.
+#[derive(Clone, Debug)]
+pub struct ImageFile {
+    /// The path, for messages.
+    path: PathBuf,
+    /// What the file holds.
+    pub bytes: Vec<u8>,
+    /// Which picture of it is meant.
+    pub view: View,
+}
+
+impl ImageFile {
+    /// Reads the file of an image path, which may end in a view: `scan.dcm#frame=3&window=lung`.
+    ///
+    /// # Errors
+    /// [`DataError::View`] for a view that is none, [`DataError::Read`].
+    pub fn read(path: &Path) -> Result<Self, DataError> {
+        let view = View::of_name(&path.to_string_lossy())?;
+        let bytes = files::read_bytes(&view::file_of(path))?;
+        Ok(Self { path: path.to_owned(), bytes, view })
+    }
+
+    /// An image file that lies inside another file; `location` stands in the messages.
+    pub fn inside(location: &str, bytes: Vec<u8>) -> Self {
+        Self { path: PathBuf::from(location), bytes, view: View::default() }
+    }
+
+    /// Decodes it.
+    ///
+    /// # Errors
+    /// As [`decode_bytes`], and [`DataError::View`] for a picture that is not there.
+    pub fn decode(&self) -> Result<DecodedImage, DataError> {
+        decode_view(&self.path.display().to_string(), &self.bytes, &self.view)
+    }
+
+    /// What digests of the picture are made from: the bytes, and behind them the view where one was
+    /// asked for.
+    pub fn identity(&self) -> Cow<'_, [u8]> {
+        let text = self.path.to_string_lossy();
+        match view::split(&text).1 {
+            None => Cow::Borrowed(&self.bytes),
+            Some(view) => Cow::Owned([&self.bytes, b"#".as_slice(), view.as_bytes()].concat()),
+        }
+    }
+}
+
+/// Reads and decodes an image file; the contents decide what it is, not the name. The path may end
+/// in a view, see [`super::view`].
 ///
 /// # Errors
-/// [`DataError::Read`] for a file that cannot be read, otherwise those of [`decode_bytes`].
+/// [`DataError::Read`] for a file that cannot be read, [`DataError::View`] for a view that is none
+/// or not there, otherwise those of [`decode_bytes`].
 pub fn decode(path: &Path) -> Result<DecodedImage, DataError> {
-    decode_bytes(&path.display().to_string(), &files::read_bytes(path)?)
+    ImageFile::read(path)?.decode()
 }
 
-/// Decodes a PNG or JPEG file from memory; `name` stands in the messages.
+/// Decodes an image file from memory, of several pictures the first; `name` stands in the messages.
 ///
 /// # Errors
-/// [`DataError::ImageKind`] for anything else, [`DataError::HugeImage`] for more than
-/// [`LIMIT_MEGAPIXELS`], before memory is taken for them, and [`DataError::BrokenImage`] for a file
-/// that is damaged or cut short.
+/// [`DataError::ImageKind`] for what is no image, [`DataError::Unsupported`] for what is one and is
+/// not read, [`DataError::HugeImage`] for more than [`LIMIT_MEGAPIXELS`], before memory is taken for
+/// them, and [`DataError::BrokenImage`] for a file that is damaged or cut short.
 pub fn decode_bytes(name: &str, bytes: &[u8]) -> Result<DecodedImage, DataError> {
+    decode_view(name, bytes, &View::default())
+}
+
+/// Decodes one picture of an image file from memory.
+///
+/// # Errors
+/// As [`decode_bytes`], and [`DataError::View`] for a picture that is not there.
+pub fn decode_view(name: &str, bytes: &[u8], view: &View) -> Result<DecodedImage, DataError> {
+    if looks_like_dicom(bytes) {
+        return dicom::decode(name, bytes, view);
+    }
+    if nifti::looks_like_nifti(bytes) {
+        return nifti::decode(name, bytes, view);
+    }
+    let image = decode_picture(name, bytes)?;
+    if *view == View::default() {
+        return Ok(image);
+    }
+    let problem =
+        "PNG and JPEG files hold one picture, already drawn: remove what stands behind `#`";
+    Err(DataError::View { name: name.to_owned(), problem: problem.to_owned() })
+}
+
+/// PNG and JPEG.
+fn decode_picture(name: &str, bytes: &[u8]) -> Result<DecodedImage, DataError> {
     let broken = |reason: String| DataError::BrokenImage { name: name.to_owned(), reason };
     let Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) = ::image::guess_format(bytes) else {
         return Err(DataError::ImageKind {
@@ -125,7 +228,7 @@ pub fn decode_bytes(name: &str, bytes: &[u8]) -> Result<DecodedImage, DataError>
         }
     };
     source.oriented = orientation != Orientation::NoTransforms;
-    Ok(DecodedImage { width, height, rgb, source })
+    Ok(DecodedImage { width, height, rgb, source, rendering: None })
 }
 
 /// 8-bit samples as RGB; with `alpha`, one more sample a pixel follows the `C` colours.
@@ -176,7 +279,7 @@ fn planes<const C: usize, T: Copy + Into<u32>>(
 /// Whether a JPEG stream reaches its end-of-image marker (ITU-T T.81, annex B): segments are
 /// skipped by their length, and in the coded data a marker is an 0xFF that neither a stuffed 0x00
 /// nor a restart number follows.
-fn jpeg_is_whole(bytes: &[u8]) -> bool {
+pub(super) fn jpeg_is_whole(bytes: &[u8]) -> bool {
     const STUFFED: u8 = 0x00;
     const FILL: u8 = 0xFF;
     const END: u8 = 0xD9;

@@ -1,16 +1,26 @@
 //! Images: from files to the planes of numbers a vision encoder reads.
 //!
 //! ```text
-//! PNG, JPEG ─► 8-bit RGB (`decode`) ─► size×size (`resize`) ─► normalised planes (`preprocess`)
+//! PNG, JPEG ──────────► 8-bit RGB (`decode`) ─► size×size (`resize`) ─► planes (`preprocess`)
+//! DICOM, NIfTI ─ window ─┘
 //! ```
 //!
 //! Each step is exact and repeatable: the resized pixels are those of Pillow, which published
 //! models were trained with, and nothing is random.
 
 pub mod decode;
+pub mod dicom;
+pub mod encode;
+pub mod nifti;
 pub mod preprocess;
 pub mod resize;
+pub mod view;
+pub mod window;
 
-pub use decode::{DecodedImage, PixelSource, decode, decode_bytes};
+pub use decode::{
+    DecodedImage, ImageFile, PixelSource, Rendering, decode, decode_bytes, decode_view,
+};
+pub use encode::png;
 pub use preprocess::{PixelValues, Preprocessor};
 pub use resize::bicubic;
+pub use view::View;

@@ -265,7 +265,7 @@ mod tests {
         let source =
             PixelSource { bits: 8, channels: 3, alpha: false, oriented: false, brightest: 255 };
         let rgb = vec![0, 51, 102, 255, 204, 153, 255, 0, 0, 0, 255, 0];
-        let image = DecodedImage { width: 2, height: 2, rgb, source };
+        let image = DecodedImage { width: 2, height: 2, rgb, source, rendering: None };
         let preprocessor = Preprocessor { size: 2, mean: [0.0, 0.2, 0.4], std: [1.0, 0.5, 0.25] };
         let values = preprocessor.apply(&image);
         let expected = [0.0, 1.0, 1.0, 0.0, 0.0, 1.2, -0.4, 1.6, 0.0, 0.8, -1.6, -1.6];
@@ -280,7 +280,13 @@ mod tests {
         let preprocessor = Preprocessor::clip(6).unwrap();
         let source =
             PixelSource { bits: 8, channels: 1, alpha: false, oriented: false, brightest: 128 };
-        let grey = DecodedImage { width: 9, height: 4, rgb: vec![128; 9 * 4 * 3], source };
+        let grey = DecodedImage {
+            width: 9,
+            height: 4,
+            rgb: vec![128; 9 * 4 * 3],
+            source,
+            rendering: None,
+        };
         assert_eq!(preprocessor.blank(), preprocessor.apply(&grey));
     }
 

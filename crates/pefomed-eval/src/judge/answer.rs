@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pefomed_data::image::decode::looks_like;
 use pefomed_data::image::preprocess::BLANK;
+use pefomed_data::image::{ImageFile, View, png};
 use pefomed_data::prompt::IMAGE_PLACEHOLDER;
 use pefomed_data::{DataError, Finish, ImageCondition, ImageSource, Prediction, Task, files};
 use serde::{Deserialize, Serialize};
@@ -56,9 +57,18 @@ impl Picture {
 
     fn bytes(&self) -> Result<Arc<[u8]>, DataError> {
         match self {
-            Self::File(path) => Ok(files::read_bytes(path)?.into()),
-            Self::Inside(image) => Ok(image.read()?.into()),
+            Self::File(path) => self.sent(ImageFile::read(path)?),
+            Self::Inside(image) => self.sent(image.read()?),
             Self::Bytes(bytes) => Ok(Arc::clone(bytes)),
+        }
+    }
+
+    /// A PNG or JPEG file as it is; DICOM and NIfTI as pictures, and nothing of a patient with them.
+    fn sent(&self, file: ImageFile) -> Result<Arc<[u8]>, DataError> {
+        let name = self.name();
+        match media_type(&name, &file.bytes) {
+            Ok(_) if file.view == View::default() => Ok(file.bytes.into()),
+            _ => Ok(png(&name, &file.decode()?)?.into()),
         }
     }
 

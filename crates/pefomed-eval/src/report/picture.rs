@@ -6,7 +6,9 @@
 use std::path::{Component, Path, PathBuf};
 
 use image::codecs::jpeg::JpegEncoder;
-use image::{DynamicImage, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageFormat, RgbImage};
+use pefomed_data::image::decode;
+use pefomed_data::image::view::file_of;
 
 /// Longest side of a picture in the page, in pixels.
 const SIDE: u32 = 224;
@@ -29,19 +31,17 @@ pub(super) fn find(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
     if name.is_empty() || !stays {
         return None;
     }
-    folders.iter().map(|folder| folder.join(relative)).find(|path| path.is_file())
+    folders.iter().map(|folder| folder.join(relative)).find(|path| file_of(path).is_file())
 }
 
-/// Decodes a PNG or JPEG and shrinks it; the reason in words when that fails.
+/// Decodes an image file and shrinks it; the reason in words when that fails.
 pub(super) fn load(path: &Path) -> Result<Picture, String> {
-    let mut reader = ImageReader::open(path)
-        .and_then(ImageReader::with_guessed_format)
-        .map_err(|error| error.to_string())?;
-    let mut limits = Limits::default();
-    // A tiny file can declare a huge picture.
-    (limits.max_image_width, limits.max_image_height) = (Some(20_000), Some(20_000));
-    reader.limits(limits);
-    let image = reader.decode().map_err(|error| error.to_string())?;
+    let decoded = decode(path).map_err(|error| error.to_string())?;
+    let is_grey = decoded.source.channels == 1;
+    let rgb = RgbImage::from_raw(decoded.width, decoded.height, decoded.rgb)
+        .ok_or("its pixels are not as many as it says")?;
+    let image = DynamicImage::ImageRgb8(rgb);
+    let image = if is_grey { DynamicImage::ImageLuma8(image.to_luma8()) } else { image };
     encode(&image).map_err(|error| error.to_string())
 }
 

@@ -1,5 +1,9 @@
 //! Images as the page gets them: decoded here, sent as 8-bit PNG.
 //!
+//! DICOM and NIfTI files hold more greys than 8 bits and more pictures than one. The page asks for a
+//! frame, a slice and a window, and the picture is drawn anew from the values of the file: what a
+//! rater sees through a narrow window is what was measured.
+//!
 //! Sending the originals would be cheaper. But an original carries more than its pixels (a name, a
 //! date, a comment), browsers disagree about 16-bit and turned pictures, and raters should look at
 //! the pixels that the model was given: [`pefomed_data::image`] decides what those are. The browser
@@ -10,16 +14,41 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use image::{ExtendedColorType, ImageEncoder as _};
 use pefomed_data::DataError;
-use pefomed_data::image::{DecodedImage, decode};
+use pefomed_data::image::view::{WindowChoice, file_of};
+use pefomed_data::image::{ImageFile, Rendering, View, decode, png};
 use pefomed_eval::rating::Items;
+use serde::Deserialize;
 
 use crate::ServeError;
 
-/// How many first bytes tell what a file is: DICOM has its mark behind 128 of them.
-const HEAD: usize = 132;
+/// How many first bytes tell PNG and JPEG.
+const HEAD: u64 = 8;
+
+/// What the page asks for; what it leaves out is as the image's name has it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    frame: Option<u32>,
+    slice: Option<u32>,
+    /// `file`, `range`, a preset or `CENTRE,WIDTH`.
+    window: Option<String>,
+}
+
+impl Asked {
+    /// The view of a name with what was asked for in its place.
+    fn over(&self, view: View) -> Result<View, String> {
+        Ok(View {
+            frame: self.frame.or(view.frame),
+            slice: self.slice.or(view.slice),
+            window: match &self.window {
+                None => view.window,
+                Some(text) => WindowChoice::parse(text)?,
+            },
+            ..view
+        })
+    }
+}
 
 /// The image folder, looked over.
 #[derive(Debug)]
@@ -29,7 +58,7 @@ pub(super) struct Images {
 
 impl Images {
     /// Checks every image of the items: that its name stays in the folder, that it exists, and that
-    /// it is a PNG or JPEG.
+    /// it is a PNG or JPEG, or a DICOM or NIfTI file that can be decoded.
     pub(super) fn new(folder: Option<&Path>, items: &Items) -> Result<Self, ServeError> {
         let named: Vec<(&str, &str)> = items
             .cases
@@ -55,7 +84,7 @@ impl Images {
                 continue;
             }
             let path = folder.join(name);
-            if path.is_file() { check_kind(&path)? } else { missing.push((id, name)) }
+            if file_of(&path).is_file() { check_kind(&path)? } else { missing.push((id, name)) }
         }
         match missing.first() {
             None => Ok(Self { folder: folder.to_owned() }),
@@ -69,9 +98,18 @@ impl Images {
         }
     }
 
-    /// The image with a checked name, as PNG.
-    pub(super) fn png(&self, name: &str) -> Result<Vec<u8>, DataError> {
-        encode(name, &decode(&self.folder.join(name))?)
+    /// The image with a checked name, as PNG, and how it was drawn where there was a choice.
+    pub(super) fn png(
+        &self,
+        name: &str,
+        asked: &Asked,
+    ) -> Result<(Vec<u8>, Option<Rendering>), DataError> {
+        let mut file = ImageFile::read(&self.folder.join(name))?;
+        file.view = asked
+            .over(file.view)
+            .map_err(|problem| DataError::View { name: name.to_owned(), problem })?;
+        let image = file.decode()?;
+        Ok((png(name, &image)?, image.rendering))
     }
 }
 
@@ -82,43 +120,17 @@ fn stays_inside(name: &str) -> bool {
     !name.is_empty() && !name.contains('\\') && Path::new(name).components().all(down)
 }
 
+/// Formats of many kinds are decoded once, so that a file which cannot be shown is known before the
+/// first rater comes to it.
 fn check_kind(path: &Path) -> Result<(), ServeError> {
-    let failed = |source| DataError::Read { path: path.to_owned(), source };
-    let mut head = Vec::with_capacity(HEAD);
-    File::open(path)
-        .and_then(|file| file.take(HEAD as u64).read_to_end(&mut head))
-        .map_err(failed)?;
-    let name_says_so =
-        path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("dcm"));
-    if name_says_so || head.get(128..) == Some(&b"DICM"[..]) {
-        return Err(ServeError::Dicom { path: path.to_owned() });
+    let file = file_of(path);
+    let failed = |source| DataError::Read { path: file.clone(), source };
+    let mut head = Vec::new();
+    File::open(&file).and_then(|file| file.take(HEAD).read_to_end(&mut head)).map_err(failed)?;
+    if !(head.starts_with(b"\x89PNG") || head.starts_with(&[0xff, 0xd8, 0xff])) {
+        decode(path)?;
     }
-    if head.starts_with(b"\x89PNG") || head.starts_with(&[0xff, 0xd8, 0xff]) {
-        return Ok(());
-    }
-    let found = format!("its first bytes are {:02x?}", &head[..head.len().min(4)]);
-    Err(DataError::ImageKind { name: path.display().to_string(), found }.into())
-}
-
-/// A decoded image as PNG: one channel where all three are equal, as in most of radiology.
-fn encode(name: &str, image: &DecodedImage) -> Result<Vec<u8>, DataError> {
-    let pixels = image.rgb.chunks_exact(3);
-    let is_grey = pixels.clone().all(|pixel| pixel[0] == pixel[1] && pixel[1] == pixel[2]);
-    let grey: Vec<u8>;
-    let (bytes, color) = if is_grey {
-        grey = pixels.map(|pixel| pixel[0]).collect();
-        (&grey[..], ExtendedColorType::L8)
-    } else {
-        (&image.rgb[..], ExtendedColorType::Rgb8)
-    };
-    let mut png = Vec::new();
-    PngEncoder::new_with_quality(&mut png, CompressionType::Fast, FilterType::Adaptive)
-        .write_image(bytes, image.width, image.height, color)
-        .map_err(|error| DataError::BrokenImage {
-            name: name.to_owned(),
-            reason: error.to_string(),
-        })?;
-    Ok(png)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -173,9 +185,7 @@ mod tests {
         let mut dicom = vec![0; 128];
         dicom.extend_from_slice(b"DICM\x02\x00");
         std::fs::write(path("study"), &dicom).unwrap();
-        assert!(fails(&["study"]).contains("is a DICOM file"), "{}", fails(&["study"]));
-        std::fs::write(path("old.DCM"), [0; 4]).unwrap();
-        assert!(fails(&["old.DCM"]).contains("convert it to PNG or JPEG"));
+        assert!(fails(&["study"]).contains("cannot decode"), "{}", fails(&["study"]));
         std::fs::write(path("x.png"), b"GIF89a").unwrap();
         assert!(fails(&["x.png"]).contains("neither PNG nor JPEG"), "{}", fails(&["x.png"]));
         let none = Images::new(None, &items(&["a.png"])).unwrap_err().to_string();
@@ -197,10 +207,36 @@ mod tests {
         std::fs::write(folder.path().join("colour.png"), bytes).unwrap();
 
         let images = Images::new(Some(folder.path()), &items(&["deep.png", "colour.png"])).unwrap();
-        let png = images.png("deep.png").unwrap();
+        let (png, rendering) = images.png("deep.png", &Asked::default()).unwrap();
+        assert_eq!(rendering, None);
         assert_eq!(image::load_from_memory(&png).unwrap(), DynamicImage::ImageLuma8(grey));
-        let png = images.png("colour.png").unwrap();
+        let (png, _) = images.png("colour.png", &Asked::default()).unwrap();
         assert_eq!(image::load_from_memory(&png).unwrap(), DynamicImage::ImageRgb8(coloured));
         assert!(!png.windows(3).any(|three| three == b"Doe"));
+    }
+    #[test]
+    fn deep_images_are_drawn_with_the_window_asked_for() {
+        let fixtures =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../pefomed-data/tests/fixtures/dicom");
+        let names = ["ct.dcm#window=lung", "enhanced.dcm#frame=2"];
+        let images = Images::new(Some(&fixtures), &items(&names)).unwrap();
+        let asked = |frame, window: Option<&str>| {
+            let window = window.map(str::to_owned);
+            Asked { frame, window, ..Asked::default() }
+        };
+        let (lung, rendering) = images.png(names[0], &Asked::default()).unwrap();
+        let rendering = rendering.unwrap();
+        assert_eq!(rendering.window.unwrap().center, -600.0);
+        assert!(rendering.hounsfield);
+        assert!(!lung.windows(3).any(|three| three == b"Doe"));
+        let (narrow, rendering) = images.png(names[0], &asked(None, Some("40,80"))).unwrap();
+        assert_eq!(rendering.unwrap().window.unwrap().width, 80.0);
+        assert_ne!(lung, narrow);
+        let frame = |asked: &Asked| images.png(names[1], asked).unwrap().1.unwrap().frame;
+        assert_eq!((frame(&Asked::default()), frame(&asked(Some(3), None))), (2, 3));
+        for wrong in [asked(Some(9), None), asked(None, Some("lungs"))] {
+            let error = images.png(names[1], &wrong).unwrap_err();
+            assert!(matches!(error, DataError::View { .. }), "{error}");
+        }
     }
 }

@@ -60,7 +60,7 @@ pub struct Link {
 ///
 /// # Errors
 /// [`ServeError::NoImageFolder`], [`ServeError::ImageName`], [`ServeError::MissingImages`],
-/// [`ServeError::Dicom`], [`ServeError::Data`] for other files that are no images.
+/// [`ServeError::Data`] for files that are no images or cannot be read.
 pub fn check_images(folder: Option<&Path>, items: &Items) -> Result<(), ServeError> {
     Images::new(folder, items).map(|_| ())
 }
@@ -90,7 +90,7 @@ impl RatingServer {
     /// # Errors
     /// [`ServeError::Bind`], [`ServeError::Url`] and [`ServeError::NoUrl`] for addresses that cannot
     /// be used, [`ServeError::NoImageFolder`], [`ServeError::ImageName`],
-    /// [`ServeError::MissingImages`] and [`ServeError::Dicom`] for images that cannot be shown,
+    /// [`ServeError::MissingImages`] and [`ServeError::Data`] for images that cannot be shown,
     /// [`ServeError::Rating`] when the store fails or does not know a rater.
     pub fn bind(mut store: Store, options: &ServeOptions) -> Result<Self, ServeError> {
         let images = Images::new(options.images.as_deref(), store.items())?;

@@ -50,6 +50,11 @@ impl Refusal {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "No image", text)
     }
 
+    /// A frame or a window that an image does not have.
+    pub(super) fn no_view(problem: String) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "No such picture", problem)
+    }
+
     /// Something on this side failed.
     pub(super) fn failed(text: &str) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Something failed", text)

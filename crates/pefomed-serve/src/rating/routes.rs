@@ -7,7 +7,7 @@
 //! | `GET /r/N/` | the page |
 //! | `GET /r/N/state` | scale, settings, the rater's answers |
 //! | `GET /r/N/item/P` | texts at position P |
-//! | `GET /r/N/item/P/image/I` | one of its images |
+//! | `GET /r/N/item/P/image/I?frame=&slice=&window=` | one of its images; how it was drawn stands in the header `x-rendering` |
 //! | `POST /r/N/answer`, `POST /r/N/undo` | writes, then acknowledges |
 //!
 //! The browser knows raters, items and images by number. No answer holds the name of a system, an
@@ -21,10 +21,13 @@ use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use pefomed_data::DataError;
+use pefomed_data::image::window::PRESETS;
 use pefomed_eval::rating::{ErrorKind, Given, Rater, Rating, RatingError, Settings, Store};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::images::Asked;
 use super::reply::Refusal;
 use super::{Study, access, page, token};
 
@@ -198,6 +201,7 @@ async fn state(
                 "levels": kind.levels(),
                 "error_types": marks,
                 "show_reference": show_reference,
+                "presets": PRESETS,
                 "answers": answers.iter().map(short).collect::<Vec<_>>(),
             })))
         })
@@ -232,6 +236,7 @@ async fn image(
     State(shared): State<Shared>,
     Extension(rater): Extension<Rater>,
     Path((_, position, index)): Path<(String, usize, usize)>,
+    Query(asked): Query<Asked>,
 ) -> Result<Response, Refusal> {
     let name = shared
         .with_store(move |store| {
@@ -244,12 +249,21 @@ async fn image(
     let permit = study.decoders.acquire().await;
     let decoded = tokio::task::spawn_blocking({
         let study = Arc::clone(&study);
-        move || study.images.png(&name)
+        move || study.images.png(&name, &asked)
     })
     .await;
     drop(permit);
     let problem = match decoded {
-        Ok(Ok(png)) => return Ok(([(header::CONTENT_TYPE, "image/png")], png).into_response()),
+        Ok(Ok((png, rendering))) => {
+            let mut response = ([(header::CONTENT_TYPE, "image/png")], png).into_response();
+            let text = rendering.and_then(|rendering| serde_json::to_string(&rendering).ok());
+            if let Some(value) = text.and_then(|text| HeaderValue::from_str(&text).ok()) {
+                response.headers_mut().insert("x-rendering", value);
+            }
+            return Ok(response);
+        }
+        // The page asked for what is not there; the file is sound.
+        Ok(Err(DataError::View { problem, .. })) => return Err(Refusal::no_view(problem)),
         Ok(Err(error)) => error.to_string(),
         Err(error) => error.to_string(),
     };

@@ -417,3 +417,102 @@ fn everything_can_be_named_and_read() {
     tab.until("the second item", "document.body.dataset.position === '1'");
     tab.assert_no_complaints();
 }
+
+/// The picture's own pixels, a row of them.
+fn own_row(tab: &Tab, row: u32) -> Vec<u8> {
+    let values = tab.eval(&format!(
+        "(() => {{
+            const picture = document.querySelector('#picture'), canvas = document.createElement('canvas');
+            const width = canvas.width = picture.naturalWidth;
+            canvas.height = picture.naturalHeight;
+            const pen = canvas.getContext('2d');
+            pen.drawImage(picture, 0, 0);
+            const row = pen.getImageData(0, {row}, width, 1).data;
+            return [...row].filter((_, index) => index % 4 === 0).join(' ');
+        }})()"
+    ));
+    values.split(' ').map(|value| value.parse().unwrap()).collect()
+}
+
+/// A CT is windowed from its Hounsfield units, and a series is scrolled through.
+#[test]
+fn deep_images_are_drawn_anew_from_their_values() {
+    let Some(browser) = browser() else { return };
+    let study = Study::questions(1);
+    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../pefomed-data/tests/fixtures/dicom");
+    // The contents tell what a file is.
+    std::fs::copy(fixtures.join("ct.dcm"), study.images().join("scan0.png")).unwrap();
+    let server = study.serve(&["Ada"], false);
+    let tab = open(&browser, &server, 1);
+    tab.size(1280, 800, "light");
+    let expected = |window: &str| {
+        let image = pefomed_data::image::decode(&fixtures.join(format!("ct.dcm{window}"))).unwrap();
+        let start = 6 * image.width as usize * 3;
+        let row = &image.rgb[start..start + image.width as usize * 3];
+        row.iter().step_by(3).copied().collect::<Vec<u8>>()
+    };
+    assert!(tab.is("!document.querySelector('#preset-part').hidden"));
+    assert!(tab.is("document.querySelector('#frame-part').hidden"));
+    assert_eq!(tab.eval("document.querySelector('#window').value"), "400");
+    assert_eq!(own_row(&tab, 6), expected(""));
+    let drawn = |part: &str| {
+        format!("(document.querySelector('#viewer').dataset.drawn ?? '').includes('{part}')")
+    };
+    // As in the file, all values, soft tissue, lung.
+    for name in ["range", "soft-tissue", "lung"] {
+        tab.press("w");
+        tab.until(name, &drawn(name));
+        assert_eq!(tab.eval("document.querySelector('#preset').value"), name);
+        assert_eq!(own_row(&tab, 6), expected(&format!("#window={name}")));
+    }
+    assert_eq!(tab.eval("document.querySelector('#level').value"), "-600");
+    tab.eval(
+        "for (const [id, value] of [['window', 80], ['level', 40]]) {
+            const slider = document.getElementById(id);
+            slider.value = value;
+            slider.dispatchEvent(new Event('input'));
+         }",
+    );
+    tab.until("the narrow window", &drawn("40,80"));
+    assert_eq!(own_row(&tab, 6), expected("#window=40,80"));
+    assert_eq!(tab.eval("document.querySelector('#preset').value"), "");
+    tab.screenshot("ct-1280-dark", 1280, 800, "dark");
+    tab.press("r");
+    tab.until("the file's window", "document.querySelector('#preset').value === 'file'");
+    assert_eq!(own_row(&tab, 6), expected(""));
+    tab.assert_no_complaints();
+    server.stop().unwrap();
+
+    let study = Study::questions(1);
+    std::fs::copy(fixtures.join("enhanced.dcm"), study.images().join("scan0.png")).unwrap();
+    let server = study.serve(&["Ada"], false);
+    let tab = open(&browser, &server, 1);
+    assert_eq!(tab.text("#frame-text"), "Frame 1/3");
+    tab.press(".");
+    tab.until(
+        "the second frame",
+        "document.querySelector('#frame-text').textContent === 'Frame 2/3'",
+    );
+    let second = pefomed_data::image::decode(&fixtures.join("enhanced.dcm#frame=2")).unwrap();
+    let row: Vec<u8> = second.rgb[..54].iter().step_by(3).copied().collect();
+    assert_eq!(own_row(&tab, 0), row);
+    // Presets are for Hounsfield units.
+    assert!(tab.is(
+        "[...document.querySelectorAll('#preset .hounsfield')].every((option) => option.disabled)"
+    ));
+    tab.screenshot("series-1000-light", 1000, 800, "light");
+    tab.press(".");
+    tab.press(".");
+    tab.until(
+        "the last frame",
+        "document.querySelector('#frame-text').textContent === 'Frame 3/3'",
+    );
+    tab.press(",");
+    tab.until(
+        "the second frame",
+        "document.querySelector('#frame-text').textContent === 'Frame 2/3'",
+    );
+    assert!(tab.unnamed_controls().is_empty(), "{:?}", tab.unnamed_controls());
+    tab.assert_no_complaints();
+}

@@ -3,6 +3,7 @@
 pub(crate) mod agree;
 pub(crate) mod compare;
 pub(crate) mod data_check;
+pub(crate) mod data_deidentify;
 pub(crate) mod demo;
 pub(crate) mod judge;
 pub(crate) mod plan;

@@ -245,7 +245,8 @@ function listKeys() {
     ...grades,
     ["N", "Can’t judge"], ["U", "Undo"], ["← →", "Previous, next item"], ["G", "First item without a grade"],
     ["M", "Comment; Esc leaves it"], ["Page ↑ ↓", "Move in a long text"], ["+ −", "Zoom"], ["F", "Whole image"],
-    ["⇧ ← → ↑ ↓", "Move the image"], ["V", "Next image of the item"], ["I", "Invert"], ["R", "Reset the window"], ["?", "This list"],
+    ["⇧ ← → ↑ ↓", "Move the image"], ["V", "Next image of the item"], ["I", "Invert"], ["R", "Reset the window"],
+    ["W ⇧W", "Next, previous preset window"], [", .", "Previous, next frame or slice"], ["?", "This list"],
   ];
   byId("key-list").replaceChildren(...rows.flatMap(([name, text]) => {
     const term = document.createElement("dt"), words = document.createElement("dd");
@@ -269,6 +270,7 @@ async function begin() {
   byId("trial-name").textContent = study.rater;
   panel.build(study, (value) => grade(value), keepDraft);
   listKeys();
+  viewer.offer(study.presets);
   if (!study.answers.length) {
     alarm("Nothing was assigned to you.", false);
     return;

@@ -39,7 +39,7 @@ export function load(position) {
   for (const [old, item] of items) {
     if (items.size <= KEPT) break;
     items.delete(old);
-    item.then(({ images }) => images.forEach((image) => URL.revokeObjectURL(image.url))).catch(() => {});
+    item.then(({ images }) => images.forEach(({ picture }) => picture && URL.revokeObjectURL(picture.url))).catch(() => {});
   }
   return loading;
 }
@@ -49,12 +49,19 @@ export function note(position, given) {
   items.get(position)?.then((item) => { item.given = given; }).catch(() => {});
 }
 
+// A picture, and how it was drawn when its file left a choice: frame, slice, window, range.
+async function fetchPicture(path, asked) {
+  const response = await ask(asked ? `${path}?${new URLSearchParams(asked)}` : path);
+  const rendering = response.headers.get("x-rendering");
+  return { url: URL.createObjectURL(await response.blob()), rendering: rendering && JSON.parse(rendering) };
+}
+
 async function fetchItem(position) {
   const item = await (await ask(`item/${position}`)).json();
   const images = await Promise.all(Array.from({ length: item.images }, async (_, index) => {
+    const path = `item/${position}/image/${index}`;
     try {
-      const blob = await (await ask(`item/${position}/image/${index}`)).blob();
-      return { url: URL.createObjectURL(blob) };
+      return { picture: await fetchPicture(path), draw: (asked) => fetchPicture(path, asked) };
     } catch (error) {
       if (!error.final) throw error;
       return { error: error.message };
