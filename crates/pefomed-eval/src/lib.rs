@@ -36,6 +36,7 @@
 pub mod agreement;
 mod baseline;
 mod bootstrap;
+pub mod clinical;
 pub mod compare;
 pub mod definitions;
 mod error;
