@@ -14,9 +14,10 @@ use common::line;
 use pefomed_data::{ImageCondition, Prediction, Task};
 use pefomed_eval::clinical::{Finding, LABELLER, Label, LabelledPair, Uncertain, label};
 use pefomed_eval::metrics::TaskMetrics;
-use pefomed_eval::{ScoreOptions, Scoring, score};
+use pefomed_eval::{Estimate, ScoreOptions, Scoring, score};
 use proptest::prelude::*;
 use serde::Deserialize;
+use serde_json::Value;
 
 #[derive(Deserialize)]
 struct Line {
@@ -147,6 +148,152 @@ fn ten_thousand_reports_take_a_moment() {
     assert!(labels > 1_000);
     // A tenth of the reports; ten times what it takes on a busy machine.
     assert!(seconds < 1.0, "{seconds} s for 1,000 reports");
+}
+
+fn report(id: usize, condition: ImageCondition, prediction: &str, reference: &str) -> Prediction {
+    let group = format!("g{}", id / 2);
+    let mut one = line(&format!("r{id}"), &group, prediction, reference, &[("Edema", "-1.0")]);
+    (one.task, one.condition) = (Task::Report, condition);
+    one
+}
+
+/// Twelve reports; the blank image takes away every second finding.
+fn reports() -> Vec<Prediction> {
+    let mut all = Vec::new();
+    for id in 0..12 {
+        let reference = if id % 3 == 0 { "Small effusion." } else { "Normal. No effusion." };
+        let blank = if id % 2 == 0 { "No effusion." } else { reference };
+        all.push(report(id, ImageCondition::True, reference, reference));
+        all.push(report(id, ImageCondition::Blank, blank, reference));
+    }
+    all
+}
+
+#[test]
+fn reports_get_clinical_scores_and_what_the_image_is_worth() {
+    let lines = reports();
+    let metrics = score(&lines, &ScoreOptions::default()).unwrap();
+    let task: &TaskMetrics = metrics.task(Task::Report).unwrap();
+    let scores = task.conditions[0].clinical.as_ref().unwrap();
+    assert_eq!((scores.labeller.as_str(), scores.uncertain), (LABELLER, Uncertain::Positive));
+    assert_eq!(scores.f1.micro_14.unwrap().value, 1.0);
+    let effusion = &scores.findings[Finding::PleuralEffusion as usize];
+    assert_eq!((effusion.support, effusion.predicted), (4, 4));
+    let never = &scores.findings[Finding::Fracture as usize];
+    assert_eq!((never.support, never.precision, never.recall, never.f1), (0, None, None, None));
+    // Items 0 and 6 of the four effusions are lost: recall 1/2 and F1 2/3 remain.
+    let drop = task.image_dependence[0].clinical.as_ref().unwrap();
+    let lost = drop.findings[Finding::PleuralEffusion as usize].1.unwrap();
+    assert!((lost.value - 1.0 / 3.0).abs() < 1e-12, "{lost:?}");
+    assert!(lost.low.is_some_and(|low| low <= lost.value));
+    assert!((drop.f1.micro_5.unwrap().value - 1.0 / 3.0).abs() < 1e-12);
+    assert_eq!(drop.findings[Finding::Fracture as usize].1, None);
+    assert!(metrics.definitions["clinical"].contains(LABELLER));
+    let text = metrics.to_text();
+    for said in ["F1-14 micro", "F1-5 macro", "Pleural Effusion", "F1, true less blank"] {
+        assert!(text.contains(said), "{text}");
+    }
+    assert!(!text.contains("NaN") && text.contains('–'), "{text}");
+    let json = serde_json::to_string(&metrics).unwrap();
+    assert!(json.contains("\"Pleural Effusion\"") && !json.contains("NaN"));
+}
+
+#[test]
+fn labels_are_asked_for_or_left_out() {
+    let mut lines = reports();
+    let with = |lines: &[Prediction], clinical| {
+        let options = ScoreOptions { clinical, ..ScoreOptions::default() };
+        let metrics = score(lines, &options).unwrap();
+        (
+            metrics.tasks[0].conditions[0].clinical.is_some(),
+            metrics.definitions.contains_key("clinical"),
+        )
+    };
+    assert_eq!(with(&lines, Some(false)), (false, false));
+    for line in &mut lines {
+        line.task = Task::Caption;
+    }
+    assert_eq!(with(&lines, None), (false, false));
+    assert_eq!(with(&lines, Some(true)), (true, true));
+    for line in &mut lines {
+        line.task = Task::Vqa;
+    }
+    assert_eq!(with(&lines, Some(true)), (false, false));
+}
+
+#[test]
+fn single_items_have_labels_and_columns_of_the_file_stay() {
+    let lines = reports();
+    let options = ScoreOptions { uncertain: Uncertain::Negative, ..ScoreOptions::default() };
+    let scoring = Scoring::new(&lines, &options).unwrap();
+    let grades = scoring.grades("ours");
+    let own: Vec<_> = grades.iter().filter(|grade| grade.grader == "clinical F1").collect();
+    assert_eq!(own.len(), 24);
+    assert!(own.iter().all(|grade| grade.value.is_some()));
+    let labels = serde_json::to_value(&scoring.labels("ours")[0]).unwrap();
+    assert_eq!(labels["reference"]["Pleural Effusion"], "positive");
+    assert_eq!(labels["labeller"], LABELLER);
+    assert_eq!(labels["given"]["Edema"], "-1.0");
+    let rows = &scoring.metrics().tasks[0].conditions[0].by_label["Edema"];
+    assert_eq!((rows.len(), rows[0].label.as_str(), rows[0].scores.n), (1, "-1.0", 12));
+    let pair = LabelledPair::new("Possible edema.", "Edema. Effusion.");
+    assert_eq!(pair.f1(Uncertain::Positive), Some(2.0 / 3.0));
+    assert_eq!(pair.f1(Uncertain::Negative), Some(0.0));
+}
+
+/// A text that has some findings.
+fn saying(findings: &Value) -> String {
+    let says = |finding: &Value| match finding.as_str().unwrap() {
+        "Enlarged Cardiomediastinum" => "Mediastinal widening. ",
+        "Cardiomegaly" => "Cardiomegaly. ",
+        "Lung Lesion" => "Nodule. ",
+        "Lung Opacity" => "Infiltrate. ",
+        "Edema" => "Edema. ",
+        "Consolidation" => "Consolidation. ",
+        "Pneumonia" => "Pneumonia. ",
+        "Atelectasis" => "Atelectasis. ",
+        "Pneumothorax" => "Pneumothorax. ",
+        "Pleural Effusion" => "Effusion. ",
+        "Fracture" => "Fracture. ",
+        "Support Devices" => "Pacemaker. ",
+        other => panic!("{other}"),
+    };
+    let said: String = findings.as_array().unwrap().iter().map(says).collect();
+    if said.is_empty() { "Normal.".to_owned() } else { said }
+}
+
+#[test]
+fn scores_are_those_of_scikit_learn() {
+    let golden: Value = serde_json::from_str(include_str!("fixtures/clinical_f1.json")).unwrap();
+    let items = golden["items"].as_array().unwrap().iter().enumerate();
+    let lines: Vec<Prediction> = items
+        .map(|(id, item)| {
+            let (said, wanted) = (saying(&item["candidate"]), saying(&item["reference"]));
+            report(id, ImageCondition::True, &said, &wanted)
+        })
+        .collect();
+    let metrics = score(&lines, &ScoreOptions::default()).unwrap();
+    let scores = metrics.tasks[0].conditions[0].clinical.clone().unwrap();
+    let close = |found: Option<Estimate>, wanted: &Value| match (found, wanted.as_f64()) {
+        (Some(found), Some(wanted)) => (found.value - wanted).abs() < 1e-12,
+        (found, wanted) => found.is_none() && wanted.is_none(),
+    };
+    for (found, wanted) in [
+        (scores.f1.micro_14, &golden["f1_14"]["micro"]),
+        (scores.f1.macro_14, &golden["f1_14"]["macro"]),
+        (scores.f1.micro_5, &golden["f1_5"]["micro"]),
+        (scores.f1.macro_5, &golden["f1_5"]["macro"]),
+    ] {
+        assert!(found.is_some() && close(found, wanted), "{found:?}, {wanted}");
+    }
+    for one in &scores.findings {
+        let wanted = &golden["findings"][one.finding.name()];
+        assert_eq!(Some(one.support as u64), wanted["support"].as_u64(), "{}", one.finding);
+        let found = [one.precision, one.recall, one.f1];
+        for (found, name) in found.into_iter().zip(["precision", "recall", "f1"]) {
+            assert!(close(found, &wanted[name]), "{}: {found:?}, {}", one.finding, wanted[name]);
+        }
+    }
 }
 
 proptest! {

@@ -31,6 +31,7 @@
 mod f1;
 mod finding;
 mod lexicon;
+mod lines;
 mod lists;
 mod reading;
 mod scores;
@@ -43,11 +44,12 @@ use self::words::{Mark, Token};
 
 pub use self::f1::Uncertain;
 pub use self::finding::{FINDINGS, Finding, Label, Labels};
+pub use self::lines::{LabelLine, write_labels};
 pub use self::scores::{
     ClinicalDifferences, ClinicalF1, ClinicalScores, FindingScores, LabelledPair, finding_rows,
 };
 
-pub(crate) use self::f1::{OVER_FINDINGS, SUMS, over_findings};
+pub(crate) use self::f1::over_findings;
 pub(crate) use self::scores::{NAMES, clinical_differences, clinical_scores};
 
 /// Name of these rules and lists, with the version that numbers made by them depend on.

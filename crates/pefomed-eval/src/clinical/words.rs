@@ -166,7 +166,7 @@ mod tests {
         sentences("Effusion: none, lungs - clear x-ray", &Words::default(), |tokens, _| {
             marks.extend(tokens.iter().map(|token| token.mark));
         });
-        use Mark::{Colon, Comma, None};
-        assert_eq!(marks, [None, Colon, Comma, Colon, None, None]);
+        let (none, comma, colon) = (Mark::None, Mark::Comma, Mark::Colon);
+        assert_eq!(marks, [none, colon, comma, colon, none, none]);
     }
 }
