@@ -1,4 +1,5 @@
-//! How long the lexical metrics take on one core, step by step, and a bootstrap over their sums.
+//! How long the metrics of texts take on one core, step by step: lexical, clinical, a bootstrap over
+//! their sums and a comparison of two systems.
 //!
 //! ```text
 //! cargo bench -p pefomed-eval --bench lexical                        # 10,000 drawn pairs of reports
@@ -14,8 +15,9 @@ use std::time::Instant;
 
 use pefomed_data::prediction::read_results;
 use pefomed_data::{Finish, ImageCondition, Prediction, Task};
+use pefomed_eval::clinical::label;
 use pefomed_eval::lexical::{Pair, Reader, bleu, cider, measure, meteor, rouge_l};
-use pefomed_eval::{BootstrapOptions, ScoreOptions, Scoring};
+use pefomed_eval::{BootstrapOptions, CompareOptions, ScoreOptions, Scoring, compare};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
@@ -139,6 +141,9 @@ fn main() {
     time("  CIDEr", || cider(&tokenized));
     time("  METEOR*", || meteor(&reader, &tokenized, None).unwrap());
     println!("* exact and stem only");
+    let clinical =
+        || pairs.iter().map(|(a, b)| label(a).mentioned().count() + label(b).mentioned().count());
+    time("clinical labels of candidates and references", || clinical().sum::<usize>());
 
     let lines = predictions(&pairs[..pairs.len().min(3_000)]);
     let options = ScoreOptions {
@@ -147,4 +152,21 @@ fn main() {
     };
     let scoring = time("3,000 items scored", || Scoring::new(&lines, &options).unwrap());
     time("10,000 resamples of all their metrics", || scoring.metrics());
+    // The second system says what the first says of the next item.
+    let mut others = lines.clone();
+    let said: Vec<String> = lines.iter().map(|line| line.prediction.clone()).collect();
+    for (other, said) in others.iter_mut().zip(said.into_iter().cycle().skip(1)) {
+        other.prediction = said;
+    }
+    let few = |count: usize| CompareOptions {
+        bootstrap: BootstrapOptions { resamples: count, ..BootstrapOptions::default() },
+        permutations: count,
+        clinical: Some(false),
+        ..CompareOptions::default()
+    };
+    time("two systems on 3,000 items, 2 resamples", || compare(&lines, &others, &few(2)).unwrap());
+    let many = few(10_000);
+    time("  10,000 resamples and swaps, lexical", || compare(&lines, &others, &many).unwrap());
+    let clinical = CompareOptions { clinical: None, ..many.clone() };
+    time("  the same with clinical", || compare(&lines, &others, &clinical).unwrap());
 }

@@ -66,6 +66,20 @@ pub struct Estimate {
     pub high: Option<f64>,
 }
 
+impl Estimate {
+    /// Takes the percentile interval from resampled values, which are sorted; none when more than half
+    /// of the resamples had no value.
+    pub(crate) fn set_interval(&mut self, draws: &mut [f64], options: &BootstrapOptions) {
+        if 2 * draws.len() < options.resamples {
+            return;
+        }
+        draws.sort_by(f64::total_cmp);
+        let tail = (1.0 - options.level) / 2.0;
+        self.low = Some(quantile(draws, tail));
+        self.high = Some(quantile(draws, 1.0 - tail));
+    }
+}
+
 /// Number of items and sum of `K` scores of every group, in the order of the groups' names.
 #[derive(Clone, Debug)]
 pub(crate) struct ClusterTotals<const K: usize> {
@@ -104,6 +118,11 @@ impl<const K: usize> ClusterTotals<K> {
         self.estimates_of(options, means_of)
     }
 
+    /// The sums over all groups.
+    pub(crate) fn sums(&self) -> [f64; K] {
+        total(self.groups.iter()).1
+    }
+
     /// Any function of the number of items and the sums, such as a ratio of sums, with percentile
     /// intervals over resampled groups: every resample computes it anew from its own sums.
     pub(crate) fn estimates_of<const M: usize>(
@@ -111,9 +130,22 @@ impl<const K: usize> ClusterTotals<K> {
         options: &BootstrapOptions,
         statistic: impl Fn(f64, &[f64; K]) -> [f64; M],
     ) -> [Estimate; M] {
+        let estimates = self.defined_estimates_of(options, |n, sums| statistic(n, sums).map(Some));
+        estimates.map(|estimate| estimate.unwrap_or(Estimate { value: 0.0, low: None, high: None }))
+    }
+
+    /// [`Self::estimates_of`] a function that some sums leave undefined, such as a ratio to a sum that
+    /// may be 0: none where it is not defined for all items. Resamples that leave it undefined are
+    /// passed over; where those are more than half there is no interval.
+    pub(crate) fn defined_estimates_of<const M: usize>(
+        &self,
+        options: &BootstrapOptions,
+        statistic: impl Fn(f64, &[f64; K]) -> [Option<f64>; M],
+    ) -> [Option<Estimate>; M] {
         let (items, sums) = total(self.groups.iter());
         let values = statistic(items, &sums);
-        let mut estimates = values.map(|value| Estimate { value, low: None, high: None });
+        let mut estimates =
+            values.map(|value| Some(Estimate { value: value?, low: None, high: None }));
         if self.groups.len() < 2 {
             return estimates;
         }
@@ -125,14 +157,13 @@ impl<const K: usize> ClusterTotals<K> {
                 (0..self.groups.len()).map(|_| &self.groups[below(&mut rng, self.groups.len())]),
             );
             for (draws, value) in draws.iter_mut().zip(statistic(items, &sums)) {
-                draws.push(value);
+                draws.extend(value);
             }
         }
-        let tail = (1.0 - options.level) / 2.0;
         for (estimate, draws) in estimates.iter_mut().zip(&mut draws) {
-            draws.sort_by(f64::total_cmp);
-            estimate.low = Some(quantile(draws, tail));
-            estimate.high = Some(quantile(draws, 1.0 - tail));
+            if let Some(estimate) = estimate {
+                estimate.set_interval(draws, options);
+            }
         }
         estimates
     }
@@ -302,6 +333,24 @@ mod tests {
         let [estimate] = totals.estimates_of(&BootstrapOptions::default(), ratio);
         assert_eq!(estimate.value, 4.0 / 6.0);
         assert_eq!((estimate.low, estimate.high), (Some(0.5), Some(0.75)));
+    }
+
+    #[test]
+    fn what_is_not_defined_has_no_value_and_no_interval() {
+        let ratio = |_: f64, sums: &[f64; 2]| {
+            [(sums[1] > 0.0).then(|| sums[0] / sums[1]), (sums[0] > 9.0).then_some(1.0)]
+        };
+        let options = BootstrapOptions::default();
+        // Only one of two groups has anything to divide by: a quarter of the resamples miss it.
+        let totals = ClusterTotals::new([("a", [1.0, 2.0]), ("b", [0.0, 0.0])]);
+        let [some, never] = totals.defined_estimates_of(&options, ratio);
+        assert_eq!(some, Some(Estimate { value: 0.5, low: Some(0.5), high: Some(0.5) }));
+        assert_eq!(never, None);
+        // Defined only when each of three groups is drawn once, as two resamples of nine are.
+        let each = [("a", [1.0, 0.0, 0.0]), ("b", [0.0, 1.0, 0.0]), ("c", [0.0, 0.0, 1.0])];
+        let whole = |_: f64, sums: &[f64; 3]| [(*sums == [1.0; 3]).then_some(1.0)];
+        let [rarely] = ClusterTotals::new(each).defined_estimates_of(&options, whole);
+        assert_eq!(rarely, Some(Estimate { value: 1.0, low: None, high: None }));
     }
 
     #[test]

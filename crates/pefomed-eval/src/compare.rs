@@ -2,17 +2,25 @@
 //!
 //! Items are paired by id, so what both find hard cancels. The interval resamples groups; the
 //! p-value swaps the two models' scores within whole groups at random (approximate
-//! randomisation, Noreen 1989), which assumes nothing about how the scores are distributed.
+//! randomisation, Noreen 1989), which assumes nothing about how the scores are distributed. Scores that
+//! are no means over items (BLEU, METEOR, F1 of findings) are computed anew from the sums of every
+//! resample and every swap.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use pefomed_data::{ImageCondition, Prediction, Task};
 use serde::{Deserialize, Serialize};
 
 use crate::bootstrap::{BootstrapOptions, ClusterTotals, Estimate};
+use crate::clinical::{LabelledPair, NAMES, Uncertain, over_findings};
 use crate::error::{EvalError, ItemMismatch};
+use crate::external::{self, Column, ExternalRun, ExternalScorer};
 use crate::item::Item;
+use crate::lexical::{MeteorKind, Reader, measure, of_sums};
 use crate::metrics::Unscored;
+use crate::paired::PairedTotals;
+use crate::score::is_labelled;
 
 /// What a comparison needs to know.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +35,14 @@ pub struct CompareOptions {
     pub bootstrap: BootstrapOptions,
     /// Number of random swaps behind the p-value; 10,000 by default.
     pub permutations: usize,
+    /// METEOR's archive or the folder that holds it, as for scoring.
+    pub meteor_data: Option<PathBuf>,
+    /// Whether texts get clinical labels, as for scoring.
+    pub clinical: Option<bool>,
+    /// What an uncertain finding counts as.
+    pub uncertain: Uncertain,
+    /// Scorers outside this program, which are run for each of the two sets.
+    pub externals: Vec<ExternalScorer>,
 }
 
 impl Default for CompareOptions {
@@ -37,6 +53,10 @@ impl Default for CompareOptions {
             condition: ImageCondition::True,
             bootstrap: BootstrapOptions::default(),
             permutations: 10_000,
+            meteor_data: None,
+            clinical: None,
+            uncertain: Uncertain::default(),
+            externals: Vec::new(),
         }
     }
 }
@@ -54,6 +74,9 @@ pub struct Comparison {
     pub bootstrap: BootstrapOptions,
     /// Number of random swaps behind the p-values.
     pub permutations: usize,
+    /// Scorers outside this program whose scores are compared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub externals: Vec<ExternalRun>,
     /// Differences by task.
     pub tasks: Vec<TaskComparison>,
     /// Ids that only the first set has.
@@ -83,6 +106,24 @@ pub struct TaskComparison {
     pub token_f1: Difference,
     /// Token recall.
     pub token_recall: Difference,
+    /// All other metrics, in the order of tables: BLEU-1 of questions; of captions and reports the lexical
+    /// and, where texts are labelled, the clinical ones; then those of external scorers. A metric that is
+    /// not defined for one of the two is left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<MetricDifference>,
+}
+
+/// One metric of both sets, by name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MetricDifference {
+    /// What tables call it.
+    pub name: String,
+    /// Whether it is in a unit of its own, as external scores are; else it is a share, or CIDEr.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_unit: bool,
+    /// The difference.
+    #[serde(flatten)]
+    pub difference: Difference,
 }
 
 /// One score of both sets.
@@ -103,7 +144,8 @@ pub struct Difference {
 /// # Errors
 /// [`EvalError::NothingInCommon`] when no id is in both, [`EvalError::DifferentItem`] when an id
 /// has another reference, group or task in one set than in the other, [`EvalError::DuplicateId`],
-/// [`EvalError::Option`] for options that make no sense.
+/// [`EvalError::Option`] for options that make no sense, [`EvalError::MeteorData`] when METEOR's data is
+/// named and cannot be read, [`EvalError::External`] when a scorer outside this program fails.
 pub fn compare(
     a: &[Prediction],
     b: &[Prediction],
@@ -112,7 +154,7 @@ pub fn compare(
     options.bootstrap.check()?;
     check_permutations(options.permutations)?;
     let (a, b) = (by_id(a, options.condition)?, by_id(b, options.condition)?);
-    let mut pairs: BTreeMap<Task, Vec<(Item<'_>, Item<'_>)>> = BTreeMap::new();
+    let mut pairs: BTreeMap<Task, Pairs<'_>> = BTreeMap::new();
     let mut unscored = Vec::new();
     let mut common = 0;
     for (id, first) in &a {
@@ -141,13 +183,20 @@ pub fn compare(
         let those: BTreeSet<&str> = those.keys().copied().collect();
         these.keys().filter(|id| !those.contains(**id)).map(|id| (*id).to_owned()).collect()
     };
+    let mut tasks = Vec::new();
+    let (externals, columns) = run_externals(&pairs, options)?;
+    for (task, pairs) in &mut pairs {
+        measure_texts(*task, pairs, options)?;
+        tasks.push(on_task(*task, pairs, &columns, options));
+    }
     Ok(Comparison {
         a: options.a.clone(),
         b: options.b.clone(),
         condition: options.condition,
         bootstrap: options.bootstrap,
         permutations: options.permutations,
-        tasks: pairs.into_iter().map(|(task, pairs)| on_task(task, &pairs, options)).collect(),
+        externals,
+        tasks,
         only_in_a: without(&a, &b),
         only_in_b: without(&b, &a),
         unscored,
@@ -216,7 +265,115 @@ fn same_item(a: &Prediction, b: &Prediction, options: &CompareOptions) -> Result
     Ok(())
 }
 
-fn on_task(task: Task, pairs: &[(Item<'_>, Item<'_>)], options: &CompareOptions) -> TaskComparison {
+/// Items of one task, each as A and as B answered it.
+type Pairs<'a> = Vec<(Item<'a>, Item<'a>)>;
+
+/// Scores of external scorers, of A and of B.
+type Columns = Vec<(Column, Column)>;
+
+/// Runs external scorers, once over each set.
+fn run_externals(
+    pairs: &BTreeMap<Task, Pairs<'_>>,
+    options: &CompareOptions,
+) -> Result<(Vec<ExternalRun>, Columns), EvalError> {
+    if options.externals.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let all = || pairs.values().flatten();
+    let a: Vec<&Prediction> = all().map(|(a, _)| a.prediction).collect();
+    let b: Vec<&Prediction> = all().map(|(_, b)| b.prediction).collect();
+    let (runs, a) = external::run(&options.externals, &a)?;
+    let (_, b) = external::run(&options.externals, &b)?;
+    Ok((runs, a.into_iter().zip(b).collect()))
+}
+
+/// Fills in what lexical and clinical metrics follow from.
+fn measure_texts(
+    task: Task,
+    pairs: &mut Pairs<'_>,
+    options: &CompareOptions,
+) -> Result<(), EvalError> {
+    let data = options.meteor_data.as_deref().filter(|_| task != Task::Vqa);
+    let labelled = is_labelled(task, options.clinical);
+    let (a, b): (Vec<_>, Vec<_>) = pairs.iter_mut().map(|(a, b)| (a, b)).unzip();
+    for side in [a, b] {
+        let mut reader = Reader::new();
+        let texts: Vec<_> = side
+            .iter()
+            .map(|item| reader.pair(&item.prediction.prediction, &item.prediction.reference))
+            .collect();
+        let measured = measure(&reader, &texts, data)?;
+        for (item, measured) in side.into_iter().zip(measured) {
+            item.lexical = measured;
+            let Prediction { prediction, reference, .. } = item.prediction;
+            item.clinical = labelled.then(|| LabelledPair::new(prediction, reference));
+        }
+    }
+    Ok(())
+}
+
+/// Differences of all metrics but those of the normalised answers.
+fn others(
+    task: Task,
+    pairs: &Pairs<'_>,
+    columns: &Columns,
+    options: &CompareOptions,
+) -> Vec<MetricDifference> {
+    let mut others = Vec::new();
+    let mut take = |name: &str, own_unit: bool, difference: Option<Difference>| {
+        let name = name.to_owned();
+        others.extend(difference.map(|difference| MetricDifference { name, own_unit, difference }));
+    };
+    let (bootstrap, permutations) = (&options.bootstrap, options.permutations);
+    let totals = PairedTotals::new(
+        pairs.iter().map(|(a, b)| (a.group(), a.lexical.sums(), b.lexical.sums())),
+    );
+    let lexical =
+        totals.differences(bootstrap, permutations, |items, sums| of_sums(items, sums).map(Some));
+    let meteor = match options.meteor_data {
+        Some(_) => MeteorKind::Full,
+        None => MeteorKind::ExactAndStem,
+    };
+    let names = ["BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", meteor.name(), "CIDEr"];
+    // Of questions only the first means anything, and with one item nothing is rare.
+    let shown = match task {
+        Task::Vqa => 1,
+        _ if pairs.len() > 1 => names.len(),
+        _ => names.len() - 1,
+    };
+    for (name, difference) in names.into_iter().zip(lexical).take(shown) {
+        take(name, false, difference);
+    }
+    let uncertain = options.uncertain;
+    let labelled: Vec<_> = pairs
+        .iter()
+        .filter_map(|(a, b)| {
+            Some((a.group(), a.clinical?.sums(uncertain), b.clinical?.sums(uncertain)))
+        })
+        .collect();
+    if !labelled.is_empty() {
+        let all = PairedTotals::new(labelled);
+        let all = all.differences(bootstrap, permutations, |_, sums| over_findings(sums));
+        for (name, difference) in NAMES.into_iter().zip(all) {
+            take(name, false, difference);
+        }
+    }
+    for (of_a, of_b) in columns {
+        let values = pairs.iter().filter_map(|(a, b)| {
+            Some((a.group(), of_a.value(a.prediction)?, of_b.value(b.prediction)?))
+        });
+        let difference = paired_difference(values, bootstrap, permutations);
+        take(&of_a.name, true, difference.map(|(difference, _)| difference));
+    }
+    others
+}
+
+fn on_task(
+    task: Task,
+    pairs: &Pairs<'_>,
+    columns: &Columns,
+    options: &CompareOptions,
+) -> TaskComparison {
     let differences = ClusterTotals::new(pairs.iter().map(|(a, b)| {
         let difference: [f64; 3] = std::array::from_fn(|k| b.scores[k] - a.scores[k]);
         (a.group(), difference)
@@ -242,5 +399,6 @@ fn on_task(task: Task, pairs: &[(Item<'_>, Item<'_>)], options: &CompareOptions)
         exact_match: metric(0),
         token_f1: metric(1),
         token_recall: metric(2),
+        others: others(task, pairs, columns, options),
     }
 }

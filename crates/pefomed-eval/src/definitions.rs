@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::bootstrap::BootstrapOptions;
+use crate::clinical::{LABELLER, Uncertain};
 use crate::lexical::MeteorKind;
 
 /// Exact match.
@@ -53,6 +54,19 @@ pub const METEOR_EXACT_AND_STEM: &str = "The formula of METEOR 1.5 with its Engl
     and paraphrases were not given (--meteor-data). It is another metric than METEOR, and no \
     substitute for it in a comparison with published values.";
 
+/// Clinical scores.
+pub const CLINICAL: &str = "F1 of the 14 findings of CheXpert, and of the five of its competition \
+    (cardiomegaly, edema, consolidation, atelectasis, pleural effusion). Micro: of the counts of all \
+    findings together; macro: mean over those findings that at least one text has. A finding counts as \
+    found when its label is positive. Labels come from this project\u{2019}s rules, in the manner of the \
+    CheXpert labeler (Irvin et al. 2019) and not by it, nor by CheXbert: values compare only with values \
+    of the same labels. Chest radiographs only.";
+
+/// External scorers.
+pub const EXTERNAL: &str = "Mean over items of the numbers that a command outside this program gave; \
+    what they mean is the command\u{2019}s own affair, as is their unit: they are shown as they are, not \
+    in per cent. The command and its digest stand in the metrics file.";
+
 /// Open and closed.
 pub const ANSWER_TYPE: &str = "A question is open or closed as its answer_type label says; \
     without such a label it is closed when the reference is yes or no, and open otherwise.";
@@ -71,7 +85,7 @@ pub const BASELINE: &str = "Exact match of giving every question the most freque
 pub const IMAGE_DEPENDENCE: &str = "Exact match under the true image less that under a control, \
     over the same questions. Blank: a uniform image. Shuffled: the image of another group of the \
     same split. A model that does not look at the image loses nothing. For captions and reports the \
-    same is done with the lexical metrics.";
+    same is done with the lexical and clinical metrics, and with external scores for all tasks.";
 
 /// Leakage.
 pub const LEAKAGE: &str = "Images of the scored split that the training split has too. Scores on \
@@ -97,11 +111,23 @@ pub fn interval(options: &BootstrapOptions) -> String {
     )
 }
 
+/// How clinical labels were made and counted.
+pub fn clinical(uncertain: Uncertain) -> String {
+    format!(
+        "{CLINICAL} Labelled by {LABELLER}; a finding that is uncertain counts as {}, and in f1_otherwise \
+         as {}.",
+        uncertain.name(),
+        uncertain.other().name()
+    )
+}
+
 /// All definitions by the name that metrics files use; those of captions and reports where there are
 /// any, which is when it is known which METEOR they have.
 pub(crate) fn all(
     options: &BootstrapOptions,
     meteor_kind: Option<MeteorKind>,
+    labelled: Option<Uncertain>,
+    has_externals: bool,
 ) -> BTreeMap<String, String> {
     let mut all = vec![
         ("exact_match", EXACT_MATCH.to_owned()),
@@ -119,6 +145,12 @@ pub(crate) fn all(
         all.push(("meteor", meteor(kind).to_owned()));
         all.push(("rouge_l", ROUGE_L.to_owned()));
         all.push(("cider", CIDER.to_owned()));
+    }
+    if let Some(uncertain) = labelled {
+        all.push(("clinical", clinical(uncertain)));
+    }
+    if has_externals {
+        all.push(("external", EXTERNAL.to_owned()));
     }
     all.into_iter().map(|(name, text)| (name.to_owned(), text)).collect()
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use pefomed_data::{DataError, ImageCondition};
 
+use crate::external::ExternalError;
 use crate::grade::GraderKind;
 
 /// An error of this crate; each says what to do about it.
@@ -14,6 +15,9 @@ pub enum EvalError {
     /// A file could not be read or written, or is not what it should be.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// A scorer outside this program failed.
+    #[error(transparent)]
+    External(#[from] ExternalError),
     /// There is nothing to score.
     #[error("no predictions to score: run `pefomed predict` first, or name a file that has lines")]
     NoPredictions,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pefomed_data::{Prediction, Task};
 
 use crate::bootstrap::{BootstrapOptions, ClusterTotals, Estimate};
+use crate::clinical::LabelledPair;
 use crate::lexical::{BleuStatistics, ItemScores, METRICS, MeteorKind, SUMS, of_sums};
 use crate::metrics::{LabelScores, LexicalScores, Scores};
 use crate::vqa;
@@ -57,6 +58,8 @@ pub(crate) struct Item<'a> {
     pub(crate) scores: [f64; 3],
     /// What the lexical metrics follow from; set once all items of a condition are known.
     pub(crate) lexical: ItemScores,
+    /// Clinical labels of both texts, where they are asked for.
+    pub(crate) clinical: Option<LabelledPair>,
 }
 
 /// Which lexical metrics some items have.
@@ -90,7 +93,8 @@ impl<'a> Item<'a> {
         let shared = vqa::overlap(&prediction.prediction, &prediction.reference);
         let scores = [f64::from(u8::from(exact)), shared.f1, shared.recall];
         let lexical = ItemScores::default();
-        Ok(Self { prediction, answer_type, typed_by_label, scores, lexical })
+        let clinical = None;
+        Ok(Self { prediction, answer_type, typed_by_label, scores, lexical, clinical })
     }
 
     pub(crate) fn group(&self) -> &'a str {

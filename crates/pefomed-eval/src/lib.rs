@@ -36,15 +36,18 @@
 pub mod agreement;
 mod baseline;
 mod bootstrap;
+pub mod clinical;
 pub mod compare;
 pub mod definitions;
 mod error;
+pub mod external;
 pub mod grade;
 mod item;
 pub mod judge;
 pub mod lexical;
 pub mod metrics;
 mod number;
+mod paired;
 #[cfg(feature = "rating")]
 pub mod rating;
 pub mod report;
@@ -58,6 +61,7 @@ pub use baseline::TrainAnswer;
 pub use bootstrap::{BootstrapOptions, Estimate};
 pub use compare::{CompareOptions, Comparison, compare};
 pub use error::{EvalError, ItemMismatch};
+pub use external::{ExternalError, ExternalScorer};
 pub use grade::{Grade, GraderKind, Scale};
 pub use metrics::{Leakage, Metrics};
 pub use report::{write_agreement_report, write_report};

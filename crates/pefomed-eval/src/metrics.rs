@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
 use crate::bootstrap::{BootstrapOptions, Estimate};
+use crate::clinical::{ClinicalDifferences, ClinicalScores};
+use crate::external::{ExternalRun, ExternalScore};
 use crate::lexical::MeteorKind;
 use crate::versioned;
 
@@ -35,6 +37,9 @@ pub struct Metrics {
     pub leakage: Option<Leakage>,
     /// How the intervals were made.
     pub bootstrap: BootstrapOptions,
+    /// Scorers outside this program whose scores stand among the others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub externals: Vec<ExternalRun>,
     /// One entry for each task in the file, since their scores mean different things.
     pub tasks: Vec<TaskMetrics>,
     /// Lines that could not be scored, each with its reason.
@@ -147,6 +152,12 @@ pub struct ConditionMetrics {
     /// Closed questions; absent when there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<Scores>,
+    /// Clinical scores; absent where texts are not labelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clinical: Option<ClinicalScores>,
+    /// Scores of external scorers over all items.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub external: Vec<ExternalScore>,
     /// Scores by label column, then label, the most frequent label first.
     pub by_label: BTreeMap<String, Vec<LabelScores>>,
 }
@@ -269,7 +280,7 @@ pub struct BaselineMetrics {
 }
 
 /// Exact match under the true image less that under a control, paired over items; for captions and
-/// reports also the lexical metrics.
+/// reports also the lexical and clinical metrics, and the external scorers' for all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ImageDependence {
     /// The control.
@@ -291,4 +302,10 @@ pub struct ImageDependence {
     /// Differences of the lexical metrics; absent for questions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lexical: Option<LexicalScores>,
+    /// Differences of the clinical scores; absent where texts are not labelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clinical: Option<ClinicalDifferences>,
+    /// Differences of the external scorers' means.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub external: Vec<ExternalScore>,
 }

@@ -35,6 +35,28 @@ pub(crate) fn difference(estimate: &Estimate) -> String {
     bracketed(estimate, points)
 }
 
+/// A number in a unit of its own, with up to four decimals: `0.4127 [0.391, 0.4336]`.
+pub(crate) fn own_unit(estimate: &Estimate) -> String {
+    bracketed(estimate, plain)
+}
+
+/// A difference in a unit of its own, with its sign.
+pub(crate) fn own_difference(estimate: &Estimate) -> String {
+    bracketed(estimate, |number| {
+        let text = plain(number);
+        match text.strip_prefix('-') {
+            Some(size) => format!("\u{2212}{size}"),
+            None if text == "0" => text,
+            None => format!("+{text}"),
+        }
+    })
+}
+
+/// Up to four decimals.
+pub(crate) fn plain(number: f64) -> String {
+    trimmed(number, 4)
+}
+
 fn bracketed(estimate: &Estimate, write: fn(f64) -> String) -> String {
     match (estimate.low, estimate.high) {
         (Some(low), Some(high)) => {
@@ -69,5 +91,8 @@ mod tests {
         let estimate = Estimate { value: 0.5, low: Some(0.25), high: Some(0.75) };
         assert_eq!(with_interval(&estimate), "50.0 [25.0, 75.0]");
         assert_eq!(p_value(0.000_4), "< 0.001");
+        assert_eq!(own_unit(&estimate), "0.5 [0.25, 0.75]");
+        let fall = Estimate { value: -1.25, low: Some(-2.0), high: Some(0.0) };
+        assert_eq!(own_difference(&fall), "\u{2212}1.25 [\u{2212}2, 0]");
     }
 }

@@ -8,7 +8,9 @@ use pefomed_data::{ImageCondition, Prediction, Task};
 use crate::EvalError;
 use crate::baseline::{TrainAnswer, baselines};
 use crate::bootstrap::{BootstrapOptions, ClusterTotals, Estimate};
+use crate::clinical::{LabelLine, LabelledPair, Uncertain, clinical_differences, clinical_scores};
 use crate::definitions;
+use crate::external::{self, Column, ExternalRun, ExternalScore, ExternalScorer};
 use crate::grade::{Grade, GraderKind, Scale};
 use crate::item::{AnswerType, Item, Lexical, by_label, lexical_differences, scores};
 use crate::lexical::{MeteorKind, Reader, measure};
@@ -34,6 +36,13 @@ pub struct ScoreOptions {
     /// METEOR's archive or the folder that holds it; without it METEOR matches exact words and stems
     /// only and is named so.
     pub meteor_data: Option<PathBuf>,
+    /// Whether texts get clinical labels: reports do and captions do not, unless this says otherwise.
+    /// Answers to questions never do.
+    pub clinical: Option<bool>,
+    /// What an uncertain finding counts as.
+    pub uncertain: Uncertain,
+    /// Scorers outside this program, which are run when the lines are scored.
+    pub externals: Vec<ExternalScorer>,
 }
 
 impl Default for ScoreOptions {
@@ -46,9 +55,33 @@ impl Default for ScoreOptions {
             bootstrap: BootstrapOptions::default(),
             max_labels: 40,
             meteor_data: None,
+            clinical: None,
+            uncertain: Uncertain::default(),
+            externals: Vec::new(),
         }
     }
 }
+
+/// What this program's own metrics are called in tables and in grades.
+pub(crate) const METRIC_NAMES: [&str; 17] = [
+    "exact match",
+    "token F1",
+    "token recall",
+    "BLEU-1",
+    "BLEU-2",
+    "BLEU-3",
+    "BLEU-4",
+    "ROUGE-L",
+    "METEOR",
+    "METEOR (exact and stem only)",
+    "CIDEr",
+    "clinical F1",
+    "F1-14 micro",
+    "F1-14 macro",
+    "F1-5 micro",
+    "F1-5 macro",
+    "accuracy",
+];
 
 /// Scores predictions of one split: any mix of tasks and image conditions, in any order.
 ///
@@ -68,6 +101,8 @@ pub struct Scoring<'a> {
     options: &'a ScoreOptions,
     items: BTreeMap<Task, BTreeMap<ImageCondition, Vec<Item<'a>>>>,
     unscored: Vec<Unscored>,
+    externals: Vec<ExternalRun>,
+    columns: Vec<Column>,
 }
 
 impl<'a> Scoring<'a> {
@@ -76,7 +111,8 @@ impl<'a> Scoring<'a> {
     /// # Errors
     /// [`EvalError::NoPredictions`] without lines, [`EvalError::DuplicateId`] when an id occurs twice
     /// under one condition, [`EvalError::Option`] for bootstrap options that make no sense,
-    /// [`EvalError::MeteorData`] when METEOR's data is named and cannot be read.
+    /// [`EvalError::MeteorData`] when METEOR's data is named and cannot be read,
+    /// [`EvalError::External`] when a scorer outside this program fails.
     pub fn new(
         predictions: &'a [Prediction],
         options: &'a ScoreOptions,
@@ -86,8 +122,14 @@ impl<'a> Scoring<'a> {
             return Err(EvalError::NoPredictions);
         }
         let mut seen = BTreeSet::new();
-        let mut scoring =
-            Self { predictions, options, items: BTreeMap::new(), unscored: Vec::new() };
+        let mut scoring = Self {
+            predictions,
+            options,
+            items: BTreeMap::new(),
+            unscored: Vec::new(),
+            externals: Vec::new(),
+            columns: Vec::new(),
+        };
         for prediction in predictions {
             if !seen.insert((prediction.condition, prediction.id.as_str())) {
                 return Err(EvalError::DuplicateId {
@@ -124,7 +166,18 @@ impl<'a> Scoring<'a> {
                 for (item, measured) in items.iter_mut().zip(measure(&reader, &pairs, data)?) {
                     item.lexical = measured;
                 }
+                if is_labelled(*task, options.clinical) {
+                    for item in items {
+                        let Prediction { prediction, reference, .. } = item.prediction;
+                        item.clinical = Some(LabelledPair::new(prediction, reference));
+                    }
+                }
             }
+        }
+        if !options.externals.is_empty() {
+            let items = scoring.items.values().flat_map(BTreeMap::values).flatten();
+            let items: Vec<&Prediction> = items.map(|item| item.prediction).collect();
+            (scoring.externals, scoring.columns) = external::run(&options.externals, &items)?;
         }
         Ok(scoring)
     }
@@ -143,6 +196,9 @@ impl<'a> Scoring<'a> {
         let options = self.options;
         let has_texts = self.items.keys().any(|task| *task != Task::Vqa);
         let meteor = has_texts.then(|| self.meteor_kind());
+        let labelled = self.items.keys().any(|task| is_labelled(*task, options.clinical));
+        let labelled = labelled.then_some(options.uncertain);
+        let has_externals = !self.externals.is_empty();
         Metrics {
             format: Metrics::FORMAT,
             split: options.split.clone(),
@@ -151,9 +207,10 @@ impl<'a> Scoring<'a> {
             images: images.len(),
             leakage: options.leakage,
             bootstrap: options.bootstrap,
+            externals: self.externals.clone(),
             tasks: self.items.keys().filter_map(|task| self.task_metrics(*task)).collect(),
             unscored: self.unscored.clone(),
-            definitions: definitions::all(&options.bootstrap, meteor),
+            definitions: definitions::all(&options.bootstrap, meteor, labelled, has_externals),
         }
     }
 
@@ -170,21 +227,31 @@ impl<'a> Scoring<'a> {
                 for item in items {
                     let [exact, f1, recall] = item.scores;
                     let mut named = vec![
-                        ("exact match", Scale::Correct, exact),
-                        ("token F1", Scale::Score, f1),
-                        ("token recall", Scale::Score, recall),
+                        ("exact match", Scale::Correct, Some(exact)),
+                        ("token F1", Scale::Score, Some(f1)),
+                        ("token recall", Scale::Score, Some(recall)),
                     ];
                     let lexical = item.lexical.scores();
-                    named.push(("BLEU-1", Scale::Score, lexical[0]));
+                    named.push(("BLEU-1", Scale::Score, Some(lexical[0])));
                     if *task != Task::Vqa {
                         let names =
                             ["BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", self.meteor_kind().name()];
                         for (name, value) in names.into_iter().zip(&lexical[1..]) {
-                            named.push((name, Scale::Score, *value));
+                            named.push((name, Scale::Score, Some(*value)));
                         }
                         if items.len() > 1 {
-                            named.push(("CIDEr", Scale::Score, lexical[6]));
+                            named.push(("CIDEr", Scale::Score, Some(lexical[6])));
                         }
+                    }
+                    if let Some(labelled) = item.clinical {
+                        named.push((
+                            "clinical F1",
+                            Scale::Score,
+                            labelled.f1(self.options.uncertain),
+                        ));
+                    }
+                    for column in &self.columns {
+                        named.push((&column.name, Scale::Score, column.value(item.prediction)));
                     }
                     grades.extend(named.into_iter().map(|(grader, scale, value)| Grade {
                         system: system.clone(),
@@ -194,12 +261,20 @@ impl<'a> Scoring<'a> {
                         kind: GraderKind::Metric,
                         scale,
                         repeat: 0,
-                        value: Some(value),
+                        value,
                     }));
                 }
             }
         }
         grades
+    }
+
+    /// Clinical labels of every item that has them, the true image first.
+    pub fn labels(&self, system: &str) -> Vec<LabelLine> {
+        let items = self.items.values().flat_map(BTreeMap::values).flatten();
+        items
+            .filter_map(|item| Some(LabelLine::new(system, item.prediction, item.clinical?)))
+            .collect()
     }
 
     fn task_metrics(&self, task: Task) -> Option<TaskMetrics> {
@@ -220,7 +295,7 @@ impl<'a> Scoring<'a> {
             } else {
                 Lexical::All { meteor: self.meteor_kind(), cider: items.len() > 1 }
             };
-            condition_metrics(*condition, items, lexical, options)
+            self.condition_metrics(*condition, items, lexical)
         };
         Some(TaskMetrics {
             task,
@@ -237,74 +312,109 @@ impl<'a> Scoring<'a> {
                 .filter_map(|control| {
                     let items = conditions.get(&control)?;
                     let lexical = (!is_vqa).then(|| self.meteor_kind());
-                    image_dependence(control, true_items, items, lexical, &options.bootstrap)
+                    self.image_dependence(control, true_items, items, lexical)
                 })
                 .collect(),
         })
     }
-}
 
-fn condition_metrics(
-    condition: ImageCondition,
-    items: &[Item<'_>],
-    lexical: Lexical,
-    options: &ScoreOptions,
-) -> ConditionMetrics {
-    let of_type = |kind| {
-        let some: Vec<&Item<'_>> =
-            items.iter().filter(|item| item.answer_type == Some(kind)).collect();
-        (!some.is_empty()).then(|| scores(some, lexical, &options.bootstrap))
-    };
-    let count =
-        |keep: fn(&Prediction) -> bool| items.iter().filter(|item| keep(item.prediction)).count();
-    ConditionMetrics {
-        condition,
-        cut: count(|prediction| prediction.finish == pefomed_data::Finish::Length),
-        empty: count(|prediction| prediction.prediction.trim().is_empty()),
-        overall: scores(items, lexical, &options.bootstrap),
-        open: of_type(AnswerType::Open),
-        closed: of_type(AnswerType::Closed),
-        by_label: by_label(items, lexical, options.max_labels, &options.bootstrap),
+    fn condition_metrics(
+        &self,
+        condition: ImageCondition,
+        items: &[Item<'_>],
+        lexical: Lexical,
+    ) -> ConditionMetrics {
+        let options = self.options;
+        let of_type = |kind| {
+            let some: Vec<&Item<'_>> =
+                items.iter().filter(|item| item.answer_type == Some(kind)).collect();
+            (!some.is_empty()).then(|| scores(some, lexical, &options.bootstrap))
+        };
+        let count = |keep: fn(&Prediction) -> bool| {
+            items.iter().filter(|item| keep(item.prediction)).count()
+        };
+        let labelled = items.iter().filter_map(|item| Some((item.group(), item.clinical?)));
+        let has_labels = items.iter().any(|item| item.clinical.is_some());
+        let external = self.columns.iter().map(|column| {
+            let values = items.iter().filter_map(|item| {
+                Some((item.prediction.group.as_str(), [column.value(item.prediction)?]))
+            });
+            let [estimate] = ClusterTotals::new(values).estimates(&options.bootstrap);
+            ExternalScore { name: column.name.clone(), estimate }
+        });
+        ConditionMetrics {
+            condition,
+            cut: count(|prediction| prediction.finish == pefomed_data::Finish::Length),
+            empty: count(|prediction| prediction.prediction.trim().is_empty()),
+            overall: scores(items, lexical, &options.bootstrap),
+            open: of_type(AnswerType::Open),
+            closed: of_type(AnswerType::Closed),
+            clinical: has_labels
+                .then(|| clinical_scores(labelled, options.uncertain, &options.bootstrap)),
+            external: external.collect(),
+            by_label: by_label(items, lexical, options.max_labels, &options.bootstrap),
+        }
+    }
+
+    /// Pairs items by id; nothing when no item has both images.
+    fn image_dependence(
+        &self,
+        control: ImageCondition,
+        true_items: &[Item<'_>],
+        control_items: &[Item<'_>],
+        meteor: Option<MeteorKind>,
+    ) -> Option<ImageDependence> {
+        let options = &self.options.bootstrap;
+        let controls: BTreeMap<&str, &Item<'_>> =
+            control_items.iter().map(|item| (item.prediction.id.as_str(), item)).collect();
+        let pairs: Vec<(&Item<'_>, &Item<'_>)> = true_items
+            .iter()
+            .filter_map(|item| Some((item, *controls.get(item.prediction.id.as_str())?)))
+            .collect();
+        let totals = |kind: Option<AnswerType>| {
+            ClusterTotals::new(
+                pairs
+                    .iter()
+                    .filter(|(item, _)| kind.is_none() || item.answer_type == kind)
+                    .map(|(item, other)| (item.group(), [item.scores[0] - other.scores[0]])),
+            )
+        };
+        let estimate = |kind: Option<AnswerType>| -> Option<Estimate> {
+            let totals = totals(kind);
+            (totals.items() > 0).then(|| totals.estimates(options)[0])
+        };
+        let all = totals(None);
+        // Two files with one item each have no document frequencies to speak of.
+        let has_cider = true_items.len() > 1 && control_items.len() > 1;
+        let labelled = pairs
+            .iter()
+            .filter_map(|(item, other)| Some((item.group(), item.clinical?, other.clinical?)));
+        let has_labels = labelled.clone().next().is_some();
+        let external = self.columns.iter().map(|column| {
+            let values = pairs.iter().filter_map(|(item, other)| {
+                let [ours, other] = [item, other].map(|item| column.value(item.prediction));
+                Some((item.group(), [ours? - other?]))
+            });
+            let [estimate] = ClusterTotals::new(values).estimates(options);
+            ExternalScore { name: column.name.clone(), estimate }
+        });
+        Some(ImageDependence {
+            control,
+            n: all.items(),
+            groups: all.groups(),
+            unpaired: true_items.len() + control_items.len() - 2 * pairs.len(),
+            overall: estimate(None)?,
+            open: estimate(Some(AnswerType::Open)),
+            closed: estimate(Some(AnswerType::Closed)),
+            lexical: meteor.map(|meteor| lexical_differences(&pairs, meteor, has_cider, options)),
+            clinical: has_labels
+                .then(|| clinical_differences(labelled, self.options.uncertain, options)),
+            external: external.collect(),
+        })
     }
 }
 
-/// Pairs items by id; nothing when no item has both images.
-fn image_dependence(
-    control: ImageCondition,
-    true_items: &[Item<'_>],
-    control_items: &[Item<'_>],
-    meteor: Option<MeteorKind>,
-    options: &BootstrapOptions,
-) -> Option<ImageDependence> {
-    let controls: BTreeMap<&str, &Item<'_>> =
-        control_items.iter().map(|item| (item.prediction.id.as_str(), item)).collect();
-    let pairs: Vec<(&Item<'_>, &Item<'_>)> = true_items
-        .iter()
-        .filter_map(|item| Some((item, *controls.get(item.prediction.id.as_str())?)))
-        .collect();
-    let totals = |kind: Option<AnswerType>| {
-        ClusterTotals::new(
-            pairs
-                .iter()
-                .filter(|(item, _)| kind.is_none() || item.answer_type == kind)
-                .map(|(item, other)| (item.group(), [item.scores[0] - other.scores[0]])),
-        )
-    };
-    let estimate = |kind: Option<AnswerType>| -> Option<Estimate> {
-        let totals = totals(kind);
-        (totals.items() > 0).then(|| totals.estimates(options)[0])
-    };
-    let all = totals(None);
-    // Two files with one item each have no document frequencies to speak of.
-    let has_cider = true_items.len() > 1 && control_items.len() > 1;
-    Some(ImageDependence {
-        control,
-        n: all.items(),
-        groups: all.groups(),
-        unpaired: true_items.len() + control_items.len() - 2 * pairs.len(),
-        overall: estimate(None)?,
-        open: estimate(Some(AnswerType::Open)),
-        closed: estimate(Some(AnswerType::Closed)),
-        lexical: meteor.map(|meteor| lexical_differences(&pairs, meteor, has_cider, options)),
-    })
+/// Whether texts of a task get clinical labels.
+pub(crate) fn is_labelled(task: Task, asked: Option<bool>) -> bool {
+    task != Task::Vqa && asked.unwrap_or(task == Task::Report)
 }

@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 
 use pefomed_data::{ImageCondition, Task};
 
-use crate::compare::{Comparison, Difference};
+use crate::bootstrap::Estimate;
+use crate::clinical::finding_rows;
+use crate::compare::{Comparison, Difference, MetricDifference};
+use crate::external::ExternalScore;
 use crate::metrics::{LexicalScores, Metrics, Scores, TaskMetrics};
 use crate::{definitions, number};
 
@@ -91,12 +94,12 @@ impl Metrics {
 impl TaskMetrics {
     /// Metrics of captions or reports as rows: name, then a cell for each condition and for each
     /// control's difference; none where a metric is not known.
-    pub fn text_rows(&self) -> Vec<(&'static str, Vec<Option<String>>)> {
-        let mut rows: Vec<(&'static str, Vec<Option<String>>)> = Vec::new();
-        let mut put = |column: usize, name: &'static str, cell: Option<String>| {
-            let at = rows.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
+    pub fn text_rows(&self) -> Vec<(String, Vec<Option<String>>)> {
+        let mut rows: Vec<(String, Vec<Option<String>>)> = Vec::new();
+        let mut put = |column: usize, name: &str, cell: Option<String>| {
+            let at = rows.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
                 let width = self.conditions.len() + self.image_dependence.len();
-                rows.push((name, vec![None; width]));
+                rows.push((name.to_owned(), vec![None; width]));
                 rows.len() - 1
             });
             rows[at].1[column] = cell;
@@ -104,6 +107,9 @@ impl TaskMetrics {
         for (column, condition) in self.conditions.iter().enumerate() {
             let scores = &condition.overall;
             for (name, estimate) in scores.lexical.iter().flat_map(LexicalScores::named) {
+                put(column, name, estimate.as_ref().map(number::with_interval));
+            }
+            for (name, estimate) in condition.clinical.iter().flat_map(|all| all.f1.named()) {
                 put(column, name, estimate.as_ref().map(number::with_interval));
             }
             put(column, "token F1", Some(number::with_interval(&scores.token_f1)));
@@ -114,25 +120,75 @@ impl TaskMetrics {
                 let cell = estimate.as_ref().map(number::difference);
                 put(self.conditions.len() + column, name, cell);
             }
+            for (name, estimate) in drop.clinical.iter().flat_map(|all| all.f1.named()) {
+                let cell = estimate.as_ref().map(number::difference);
+                put(self.conditions.len() + column, name, cell);
+            }
+        }
+        rows.extend(self.external_rows());
+        rows
+    }
+
+    /// Scores of external scorers as rows, in their own units: name, then a cell for each condition and
+    /// for each control's difference.
+    pub fn external_rows(&self) -> Vec<(String, Vec<Option<String>>)> {
+        let names = self.conditions.iter().flat_map(|condition| &condition.external);
+        let mut rows: Vec<(String, Vec<Option<String>>)> = Vec::new();
+        for name in names.map(|score| &score.name) {
+            if rows.iter().any(|(known, _)| known == name) {
+                continue;
+            }
+            let of = |scores: &[ExternalScore], write: fn(&Estimate) -> String| {
+                let score = scores.iter().find(|score| score.name == *name);
+                score.map(|score| write(&score.estimate))
+            };
+            let scores = self.conditions.iter();
+            let scores = scores.map(|condition| of(&condition.external, number::own_unit));
+            let drops = self.image_dependence.iter();
+            let drops = drops.map(|drop| of(&drop.external, number::own_difference));
+            rows.push((name.clone(), scores.chain(drops).collect()));
         }
         rows
     }
 
-    fn write_texts(&self, out: &mut String) {
-        let mut names = vec![String::new()];
-        names.extend(self.conditions.iter().map(|condition| {
-            format!("{} image, n = {}", condition.condition.name(), condition.overall.n)
-        }));
+    /// A table of findings under the true image, or the first there is, with what each loses under the
+    /// controls; none where texts are not labelled. The first row is the head.
+    pub fn finding_rows(&self) -> Option<Vec<Vec<String>>> {
+        let shown = self.condition(ImageCondition::True).or_else(|| self.conditions.first())?;
         let drops = self.image_dependence.iter();
-        names.extend(drops.map(|drop| format!("true less {}", drop.control.name())));
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let mut table = Table::new(&names);
-        for (name, cells) in self.text_rows() {
-            let mut row = vec![name.to_owned()];
+        let drops: Vec<_> =
+            drops.filter_map(|drop| Some((drop.control.name(), drop.clinical.as_ref()?))).collect();
+        Some(finding_rows(shown.clinical.as_ref()?, &drops))
+    }
+
+    /// The heads of the columns of [`Self::text_rows`] and [`Self::external_rows`].
+    pub fn condition_columns(&self) -> Vec<String> {
+        let scores = self.conditions.iter().map(|condition| {
+            let n = thousands(condition.overall.n as u64);
+            format!("{} image, n = {n}", condition.condition.name())
+        });
+        let drops = self.image_dependence.iter();
+        scores.chain(drops.map(|drop| format!("true less {}", drop.control.name()))).collect()
+    }
+
+    fn write_rows(&self, rows: Vec<(String, Vec<Option<String>>)>, out: &mut String) {
+        let columns = self.condition_columns();
+        let mut table = Table { rows: vec![vec![String::new()]] };
+        table.rows[0].extend(columns);
+        for (name, cells) in rows {
+            let mut row = vec![clean(&name)];
             row.extend(cells.into_iter().map(|cell| cell.unwrap_or_else(|| "–".to_owned())));
             table.row(row);
         }
         table.write(out);
+    }
+
+    fn write_texts(&self, out: &mut String) {
+        self.write_rows(self.text_rows(), out);
+        if let Some(rows) = self.finding_rows() {
+            out.push('\n');
+            Table { rows }.write(out);
+        }
     }
 
     fn write_incomplete(&self, out: &mut String) {
@@ -205,6 +261,11 @@ impl TaskMetrics {
             }
             table.write(out);
         }
+        let external = self.external_rows();
+        if !external.is_empty() {
+            out.push('\n');
+            self.write_rows(external, out);
+        }
         let shown = self.condition(ImageCondition::True).or_else(|| self.conditions.first());
         for (column, rows) in shown.into_iter().flat_map(|condition| &condition.by_label) {
             out.push('\n');
@@ -259,6 +320,20 @@ impl Comparison {
                     number::percent(metric.b),
                     number::difference(&metric.difference),
                     number::p_value(metric.p_value),
+                ]);
+            }
+            for MetricDifference { name, own_unit, difference } in &task.others {
+                let (mean, change): (fn(f64) -> String, fn(&Estimate) -> String) = if *own_unit {
+                    (number::plain, number::own_difference)
+                } else {
+                    (number::percent, number::difference)
+                };
+                table.row(vec![
+                    clean(name),
+                    mean(difference.a),
+                    mean(difference.b),
+                    change(&difference.difference),
+                    number::p_value(difference.p_value),
                 ]);
             }
             table.write(&mut out);

@@ -3,8 +3,8 @@
 mod common;
 
 use common::{line, under, yes_no};
-use pefomed_data::ImageCondition;
-use pefomed_eval::{CompareOptions, EvalError, compare};
+use pefomed_data::{ImageCondition, Prediction, Task};
+use pefomed_eval::{CompareOptions, EvalError, ScoreOptions, compare, score};
 
 #[test]
 fn a_clear_difference_is_found_and_a_fake_one_is_not() {
@@ -102,4 +102,91 @@ fn sets_from_different_data_are_refused() {
     ));
     let never = CompareOptions { permutations: 0, ..Default::default() };
     assert!(matches!(compare(&a, &a, &never), Err(EvalError::Option { .. })));
+}
+
+/// Reports of which the second set has more right words and findings, group by group.
+fn reports() -> (Vec<Prediction>, Vec<Prediction>) {
+    let reference = "There is a small left pleural effusion with adjacent atelectasis.";
+    let write = |said: fn(usize) -> &'static str| {
+        let report = |i: usize| {
+            let mut one = line(&format!("{i}"), &format!("g{}", i / 2), said(i), reference, &[]);
+            one.task = Task::Report;
+            // References differ, so that some words are rarer than others.
+            one.reference = format!("{reference} Film {} of {i}.", i * 7 % 5);
+            one
+        };
+        (0..24).map(report).collect()
+    };
+    let a =
+        write(|i| if i % 3 == 0 { "There is a small left pleural effusion." } else { "Clear." });
+    let b = write(|i| {
+        if i % 6 == 1 {
+            "Clear."
+        } else {
+            "There is a small left pleural effusion with atelectasis."
+        }
+    });
+    (a, b)
+}
+
+#[test]
+fn texts_are_compared_in_scores_that_are_no_means() {
+    let (a, b) = reports();
+    let found = compare(&a, &b, &CompareOptions::default()).unwrap();
+    let task = &found.tasks[0];
+    let names: Vec<&str> = task.others.iter().map(|other| other.name.as_str()).collect();
+    let expected = [
+        "BLEU-1",
+        "BLEU-2",
+        "BLEU-3",
+        "BLEU-4",
+        "ROUGE-L",
+        "METEOR (exact and stem only)",
+        "CIDEr",
+        "F1-14 micro",
+        "F1-14 macro",
+        "F1-5 micro",
+        "F1-5 macro",
+    ];
+    assert_eq!(names, expected);
+    // Each side is what scoring it alone gives.
+    for (set, side) in [(&a, 0), (&b, 1)] {
+        let metrics = score(set, &ScoreOptions::default()).unwrap();
+        let condition = &metrics.tasks[0].conditions[0];
+        let lexical = condition.overall.lexical.unwrap();
+        let clinical = condition.clinical.as_ref().unwrap().f1;
+        let alone = lexical.named().into_iter().chain(clinical.named());
+        for (other, (name, estimate)) in task.others.iter().zip(alone) {
+            let value = if side == 0 { other.difference.a } else { other.difference.b };
+            assert!((value - estimate.unwrap().value).abs() < 1e-12, "{name}");
+        }
+    }
+    for other in &task.others {
+        let difference = &other.difference;
+        assert!((difference.b - difference.a - difference.difference.value).abs() < 1e-12);
+        assert!(difference.difference.low.unwrap() > 0.0, "{other:?}");
+        assert!(difference.p_value < 0.01, "{other:?}");
+    }
+    let text = found.to_text();
+    assert!(text.contains("BLEU-4") && text.contains("F1-5 micro"), "{text}");
+    // The other way round all is reversed, and against itself nothing is found.
+    let back = compare(&b, &a, &CompareOptions::default()).unwrap();
+    for (there, back) in task.others.iter().zip(&back.tasks[0].others) {
+        assert_eq!(there.difference.difference.value, -back.difference.difference.value);
+        assert_eq!(there.difference.p_value, back.difference.p_value);
+    }
+    let same = compare(&a, &a, &CompareOptions::default()).unwrap();
+    assert!(same.tasks[0].others.iter().all(|other| other.difference.p_value == 1.0));
+}
+
+#[test]
+fn questions_are_compared_in_bleu_1_and_labels_can_be_left_out() {
+    let a = yes_no(6, 4, |_, question| question < 2);
+    let b = yes_no(6, 4, |_, question| question < 3);
+    let task = &compare(&a, &b, &CompareOptions::default()).unwrap().tasks[0];
+    let names: Vec<&str> = task.others.iter().map(|other| other.name.as_str()).collect();
+    assert_eq!(names, ["BLEU-1"]);
+    let (a, b) = reports();
+    let options = CompareOptions { clinical: Some(false), ..CompareOptions::default() };
+    assert_eq!(compare(&a, &b, &options).unwrap().tasks[0].others.len(), 7);
 }

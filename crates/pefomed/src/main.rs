@@ -13,6 +13,7 @@ mod context;
 mod endpoint;
 mod failure;
 mod judge_table;
+mod metric_options;
 mod metrics_table;
 mod output;
 mod progress;

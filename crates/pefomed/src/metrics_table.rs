@@ -65,6 +65,12 @@ pub(crate) fn text(metrics: &Metrics) -> String {
 fn task_text(task: &TaskMetrics) -> String {
     let rows = if task.task == Task::Vqa { question_rows(task) } else { text_rows(task) };
     let mut out = table(&rows);
+    if task.task == Task::Vqa && !task.external_rows().is_empty() {
+        let _ = write!(out, "\n{}", table(&with_columns(task, task.external_rows())));
+    }
+    if let Some(rows) = task.finding_rows() {
+        let _ = write!(out, "\n{}", table(&rows));
+    }
     if let Some(rule) = task.answer_type_rule {
         let _ = writeln!(
             out,
@@ -126,15 +132,15 @@ fn question_rows(task: &TaskMetrics) -> Vec<Vec<String>> {
 
 /// A row for each metric, a column for each condition and each control's difference.
 fn text_rows(task: &TaskMetrics) -> Vec<Vec<String>> {
-    let mut head = vec![task.task.tag().to_owned()];
-    head.extend(task.conditions.iter().map(|condition| {
-        format!("{} image, n = {}", condition.condition.name(), thousands(condition.overall.n))
-    }));
-    let drops = task.image_dependence.iter();
-    head.extend(drops.map(|drop| format!("true less {}", drop.control.name())));
-    let mut rows = vec![head];
-    for (name, cells) in task.text_rows() {
-        let mut row = vec![name.to_owned()];
+    with_columns(task, task.text_rows())
+}
+
+/// Rows under the heads of their columns, with a dash where there is nothing.
+fn with_columns(task: &TaskMetrics, named: Vec<(String, Vec<Option<String>>)>) -> Vec<Vec<String>> {
+    let mut rows = vec![vec![task.task.tag().to_owned()]];
+    rows[0].extend(task.condition_columns());
+    for (name, cells) in named {
+        let mut row = vec![name];
         row.extend(cells.into_iter().map(|cell| cell.unwrap_or_else(|| "–".to_owned())));
         rows.push(row);
     }

@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 
-use common::pefomed;
+use common::{pefomed, pefomed_with};
 use serde_json::Value;
 
 const REPORTS: &str = "\
@@ -35,7 +35,7 @@ fn a_table_of_reports_gets_the_lexical_metrics() {
     assert!(json["definitions"]["meteor"].as_str().unwrap().contains("stem only"));
 
     let items = fs::read_to_string(at.join("items.jsonl")).unwrap();
-    assert_eq!(items.lines().count(), 3 * 10);
+    assert_eq!(items.lines().count(), 3 * 11);
     let first: Value = serde_json::from_str(items.lines().next().unwrap()).unwrap();
     assert_eq!(
         (&first["system"], &first["id"], &first["group"], &first["kind"], &first["scale"]),
@@ -43,6 +43,50 @@ fn a_table_of_reports_gets_the_lexical_metrics() {
     );
     pefomed(at, "score ours=mine.csv --items items.jsonl").ok();
     assert!(fs::read_to_string(at.join("items.jsonl")).unwrap().contains("\"system\":\"ours\""));
+}
+
+#[test]
+fn reports_get_clinical_scores_and_labels() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("mine.csv"), REPORTS).unwrap();
+    let out = pefomed(at, "score mine.csv --labels labels.jsonl").ok();
+    for said in ["F1-14 micro", "F1-5 macro", "Pneumothorax", "in references", "pefomed-findings-1"]
+    {
+        assert!(out.contains(said), "{out}");
+    }
+    let labels = fs::read_to_string(at.join("labels.jsonl")).unwrap();
+    let last: Value = serde_json::from_str(labels.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["system"], &last["id"]), (&"mine".into(), &"3".into()));
+    assert_eq!(last["reference"]["Lung Lesion"], "positive");
+    assert_eq!(last["prediction"]["Lung Lesion"], "negative");
+    let out = pefomed(at, "score mine.csv --clinical=no").ok();
+    assert!(!out.contains("F1-14"), "{out}");
+    let error = pefomed(at, "score mine.csv --clinical=no --labels labels.jsonl").fails(2);
+    assert!(error.contains("no text is labelled"), "{error}");
+    let json = pefomed(at, "score mine.csv --uncertain negative --json").ok();
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["tasks"][0]["conditions"][0]["clinical"]["uncertain"], "negative");
+    pefomed(at, "score mine.csv --uncertain maybe").fails(2);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_scorer_of_ones_own_stands_among_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("mine.csv"), REPORTS).unwrap();
+    let script = "sed 's/.*\"id\":\"\\([^\"]*\\)\".*/{\"id\":\"\\1\",\"score\":2.5}/'\n";
+    fs::write(at.join("own.sh"), script).unwrap();
+    let arguments = ["score", "mine.csv", "--external", "own=sh own.sh", "--json"];
+    let json: Value = serde_json::from_str(&pefomed_with(at, &arguments).ok()).unwrap();
+    assert_eq!(json["externals"][0]["command"], serde_json::json!(["sh", "own.sh"]));
+    let score = &json["tasks"][0]["conditions"][0]["external"][0];
+    assert_eq!((&score["name"], &score["value"]), (&"own".into(), &2.5.into()));
+    fs::write(at.join("own.sh"), "exit 7\n").unwrap();
+    let error = pefomed_with(at, &arguments).fails(1);
+    assert!(error.contains("external scorer `own` failed (exit status: 7)"), "{error}");
+    pefomed_with(at, &["score", "mine.csv", "--external", "own"]).fails(2);
 }
 
 #[test]

@@ -278,6 +278,16 @@ fn methods(page: &mut Page, run: &Run) {
         }
         define("CIDEr", definitions::CIDER);
     }
+    let clinical = run.metrics.values().find_map(|metrics| metrics.definitions.get("clinical"));
+    if let Some(definition) = clinical {
+        define("F1-14 and F1-5", definition);
+    }
+    for external in run.metrics.values().flat_map(|metrics| &metrics.externals) {
+        let command = external.command.join(" ");
+        let text =
+            format!("{} Command: {command}; digest {}.", definitions::EXTERNAL, external.digest);
+        define(&escape(&external.name), &text);
+    }
     define("Open and closed", definitions::ANSWER_TYPE);
     define("Labels", definitions::LABELS);
     define("Majority baseline", definitions::BASELINE);

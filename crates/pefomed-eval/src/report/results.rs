@@ -137,6 +137,7 @@ fn questions(page: &mut Page, task: &TaskMetrics) {
     page.table("scores", &caption, &head(&columns), &body);
     condition_bars(page, task);
     controls(page, task);
+    external(page, task);
     if let Some(shown) = task.condition(ImageCondition::True).or_else(|| task.conditions.first()) {
         labels(page, shown);
     }
@@ -325,15 +326,56 @@ fn texts(page: &mut Page, task: &TaskMetrics) {
     let mut body = String::new();
     for (name, cells) in task.text_rows() {
         let cells: Vec<String> = cells.into_iter().map(|cell| cell.unwrap_or("–".into())).collect();
-        body.push_str(&row(name, &cells));
+        body.push_str(&row(&escape_short(&name, 60), &cells));
     }
     let caption = format!(
         "How alike texts and references are worded ({}), in per cent of each metric’s unit (CIDEr times \
          100). It says nothing on whether they mean the same: a report that denies what the reference \
          finds can share most of its words. A value tells something only beside the one without the \
-         right image.{}",
+         right image.{}{}",
         counts.join(", "),
+        if task.conditions.iter().any(|condition| condition.clinical.is_some()) {
+            " F1-14 and F1-5 compare clinical findings instead of words."
+        } else {
+            ""
+        },
         incomplete(task)
     );
     page.table("scores dense", &caption, &head(&columns), &body);
+    findings(page, task);
+}
+
+/// Scores of external scorers about questions, in their own units.
+fn external(page: &mut Page, task: &TaskMetrics) {
+    let rows = task.external_rows();
+    if rows.is_empty() {
+        return;
+    }
+    let mut columns = vec![String::new()];
+    columns.extend(task.condition_columns());
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    let mut body = String::new();
+    for (name, cells) in rows {
+        let cells: Vec<String> = cells.into_iter().map(|cell| cell.unwrap_or("–".into())).collect();
+        body.push_str(&row(&escape_short(&name, 60), &cells));
+    }
+    let caption = "Mean scores of commands outside this program, each in its own unit.";
+    page.table("scores", caption, &head(&columns), &body);
+}
+
+/// One row for each clinical finding.
+fn findings(page: &mut Page, task: &TaskMetrics) {
+    let Some(rows) = task.finding_rows() else { return };
+    let Some((first, rest)) = rows.split_first() else { return };
+    let columns: Vec<&str> = first.iter().map(String::as_str).collect();
+    let mut body = String::new();
+    for cells in rest {
+        if let Some((name, cells)) = cells.split_first() {
+            body.push_str(&row(name, cells));
+        }
+    }
+    let caption = "Clinical findings, in per cent: how often references and texts have each, and how well \
+                   they agree. Labels come from rules, in the manner of the CheXpert labeler and not by it. \
+                   A dash: no text has the finding.";
+    page.table("scores dense", caption, &head(&columns), &body);
 }

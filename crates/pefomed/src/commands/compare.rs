@@ -8,23 +8,26 @@ use clap::Args;
 use pefomed_data::prediction::read_results;
 use pefomed_data::readable::thousands;
 use pefomed_data::{ImageCondition, Prediction, Split};
-use pefomed_eval::compare::Difference;
+use pefomed_eval::compare::{Difference, MetricDifference};
 use pefomed_eval::{BootstrapOptions, CompareOptions, Comparison, compare};
 use pefomed_train::RunFolder;
 
 use crate::context::Context;
 use crate::failure::Usage;
+use crate::metric_options::MetricOptions;
 use crate::table::{row, table};
 
 /// Compare two sets of predictions item by item: is the difference more than chance?
 #[derive(Args, Debug)]
 #[command(
     after_help = "Items are paired by id. Intervals resample images or patients, p-values swap the \
-two sets within them at random. Grades of judges and raters are compared by `pefomed agree`.
+two sets within them at random; BLEU, METEOR and F1 are computed anew each time. p-values are not \
+corrected for their number. Grades of judges and raters are compared by `pefomed agree`.
 
 Examples:
   pefomed compare runs/stage-2-only runs/both
-  pefomed compare a/predictions-test.jsonl b/predictions-test.jsonl --out comparison.json"
+  pefomed compare a/predictions-test.jsonl b/predictions-test.jsonl --out comparison.json
+  pefomed compare r2gen.csv mine.csv --external 'radgraph=python radgraph_lines.py'"
 )]
 pub(crate) struct Arguments {
     /// The first: a run folder or a prediction file.
@@ -39,6 +42,8 @@ pub(crate) struct Arguments {
     /// Which image was shown: true, blank or shuffled.
     #[arg(long, value_name = "CONDITION", default_value = "true", value_parser = condition)]
     condition: ImageCondition,
+    #[command(flatten)]
+    metrics: MetricOptions,
     /// Also write the comparison to this file.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -80,6 +85,10 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
             ..BootstrapOptions::default()
         },
         permutations: arguments.permutations,
+        meteor_data: arguments.metrics.meteor_data.clone(),
+        clinical: arguments.metrics.clinical,
+        uncertain: arguments.metrics.uncertain,
+        externals: arguments.metrics.externals()?,
     };
     let comparison = compare(&read(&arguments.a)?, &read(&arguments.b)?, &options)?;
     if let Some(out) = &arguments.out {
@@ -98,7 +107,11 @@ fn text(comparison: &Comparison) -> String {
             ("token F1", &task.token_f1),
             ("token recall", &task.token_recall),
         ] {
-            rows.push(difference(name, one));
+            rows.push(difference(name, one, 100.0, 1));
+        }
+        for MetricDifference { name, own_unit, difference: one } in &task.others {
+            let (factor, decimals) = if *own_unit { (1.0, 4) } else { (100.0, 1) };
+            rows.push(difference(name, one, factor, decimals));
         }
         let _ = write!(
             out,
@@ -119,8 +132,9 @@ fn text(comparison: &Comparison) -> String {
     }
     let _ = writeln!(
         out,
-        "\nIn per cent and points, under the {} image. Brackets: {} % intervals from {} resamples \
+        "\nIn per cent and points{}, under the {} image. Brackets: {} % intervals from {} resamples \
          of groups. p: {} random swaps of A and B within groups.",
+        if comparison.externals.is_empty() { "" } else { ", external scores in their own units" },
         comparison.condition.name(),
         comparison.bootstrap.level * 100.0,
         thousands(comparison.bootstrap.resamples),
@@ -129,8 +143,9 @@ fn text(comparison: &Comparison) -> String {
     out
 }
 
-fn difference(name: &str, one: &Difference) -> Vec<String> {
-    let points = |value: f64| format!("{:+.1}", value * 100.0);
+/// A row; numbers are multiplied by `factor` and shown with `decimals`.
+fn difference(name: &str, one: &Difference, factor: f64, decimals: usize) -> Vec<String> {
+    let points = |value: f64| format!("{:+.decimals$}", value * factor);
     let estimate = &one.difference;
     let difference = match (estimate.low, estimate.high) {
         (Some(low), Some(high)) => {
@@ -139,6 +154,6 @@ fn difference(name: &str, one: &Difference) -> Vec<String> {
         _ => points(estimate.value),
     };
     let p = if one.p_value < 0.001 { "< 0.001".to_owned() } else { format!("{:.3}", one.p_value) };
-    let mean = |value: f64| format!("{:.1}", value * 100.0);
+    let mean = |value: f64| format!("{:.decimals$}", value * factor);
     row([name.to_owned(), mean(one.a), mean(one.b), difference, p])
 }

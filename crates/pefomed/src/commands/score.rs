@@ -6,12 +6,14 @@ use std::process::ExitCode;
 use clap::Args;
 use pefomed_data::prediction::read_results;
 use pefomed_data::{Prediction, Split, Task};
+use pefomed_eval::clinical::write_labels;
 use pefomed_eval::grade::write_grades;
 use pefomed_eval::{ScoreOptions, Scoring};
 use pefomed_train::RunFolder;
 
 use crate::context::Context;
 use crate::failure::Usage;
+use crate::metric_options::MetricOptions;
 use crate::{metrics_table, scoring, system, tuning};
 
 /// Score predictions: a run folder, or files that anything may have written.
@@ -26,13 +28,16 @@ prediction and, where there are any, id, group (patient), image, question, task,
 blank, shuffled) and labels. Rows without a question are taken for reports.
 
 Reports and captions get BLEU, ROUGE-L, METEOR and CIDEr as in the COCO caption evaluation; METEOR \
-in full with --meteor-data. docs/metrics.md defines every number.
+in full with --meteor-data. Reports of chest images also get the F1 of 14 clinical findings, by rules \
+in the manner of the CheXpert labeler; any other metric comes in with --external. docs/metrics.md defines \
+every number.
 
 Examples:
   pefomed score runs/vqa-rad
   pefomed score predictions-test.jsonl predictions-test.blank.jsonl --out metrics.json
   pefomed score reports.csv --meteor-data site-packages/pycocoevalcap/meteor
-  pefomed score r2gen=r2gen.csv --items r2gen-items.jsonl"
+  pefomed score r2gen=r2gen.csv --items r2gen-items.jsonl --labels r2gen-findings.jsonl
+  pefomed score reports.csv --external 'radgraph=python radgraph_lines.py'"
 )]
 pub(crate) struct Arguments {
     /// A run folder, or files of one system, all image conditions together; NAME= before a file or
@@ -48,16 +53,17 @@ pub(crate) struct Arguments {
     /// What the rows of files are: vqa, caption or report; else what they say themselves.
     #[arg(long, value_parser = task)]
     task: Option<Task>,
-    /// METEOR's archive meteor-1.5.jar, or the folder that holds it: synonyms and paraphrases for
-    /// METEOR.
-    #[arg(long, value_name = "DIR|JAR")]
-    meteor_data: Option<PathBuf>,
+    #[command(flatten)]
+    metrics: MetricOptions,
     /// Also write the scores to this file.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Also write every metric of every item to this file, as lines that `pefomed agree` reads.
     #[arg(long, value_name = "FILE")]
     items: Option<PathBuf>,
+    /// Also write the clinical findings of every text and reference to this file.
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
 }
 
 fn task(name: &str) -> Result<Task, String> {
@@ -69,7 +75,8 @@ fn task(name: &str) -> Result<Task, String> {
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<ExitCode> {
     let (system, what) = named(&arguments.what)?;
-    let meteor_data = arguments.meteor_data.clone();
+    let chosen = &arguments.metrics;
+    let externals = chosen.externals()?;
     let (predictions, options, own) = match &what[..] {
         [folder] if folder.is_dir() => {
             if arguments.task.is_some() {
@@ -82,7 +89,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
             let (data, split) = tuning::evaluated(&recipe, data, arguments.split)?;
             let options = scoring::options(&recipe, &data, split)?;
             let predictions = scoring::predictions(&run, split)?;
-            (predictions, ScoreOptions { meteor_data, ..options }, Some(run.metrics(split)))
+            (predictions, options, Some(run.metrics(split)))
         }
         files => {
             if let Some(folder) = files.iter().find(|file| file.is_dir()) {
@@ -99,8 +106,15 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
             }
             let named = arguments.split.map(|split| split.to_string());
             let split = named.or_else(|| split_of(files.first()?)).unwrap_or_else(|| "test".into());
-            (predictions, ScoreOptions { split, meteor_data, ..ScoreOptions::default() }, None)
+            (predictions, ScoreOptions { split, ..ScoreOptions::default() }, None)
         }
+    };
+    let options = ScoreOptions {
+        meteor_data: chosen.meteor_data.clone(),
+        clinical: chosen.clinical,
+        uncertain: chosen.uncertain,
+        externals,
+        ..options
     };
     let scoring = Scoring::new(&predictions, &options)?;
     let metrics = scoring.metrics();
@@ -109,6 +123,15 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
     }
     if let Some(items) = &arguments.items {
         write_grades(items, &scoring.grades(&system))?;
+    }
+    if let Some(labels) = &arguments.labels {
+        let lines = scoring.labels(&system);
+        if lines.is_empty() {
+            let problem = "--labels: no text is labelled; only reports and captions are, captions with \
+                           --clinical";
+            return Err(Usage(problem.to_owned()).into());
+        }
+        write_labels(labels, &lines)?;
     }
     context.output.result(&metrics_table::text(&metrics), &metrics)?;
     Ok(ExitCode::SUCCESS)

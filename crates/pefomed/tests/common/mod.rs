@@ -40,7 +40,18 @@ pub(crate) fn command(folder: &Path, line: &str) -> Command {
 
 /// Types `pefomed LINE` in a folder.
 pub(crate) fn pefomed(folder: &Path, line: &str) -> Done {
-    let Output { status, stdout, stderr } = command(folder, line).output().unwrap();
+    done(command(folder, line))
+}
+
+/// [`pefomed`] with arguments that hold blanks.
+pub(crate) fn pefomed_with(folder: &Path, arguments: &[&str]) -> Done {
+    let mut command = command(folder, "");
+    command.args(arguments);
+    done(command)
+}
+
+fn done(mut command: Command) -> Done {
+    let Output { status, stdout, stderr } = command.output().unwrap();
     Done {
         code: status.code(),
         out: String::from_utf8(stdout).unwrap(),
