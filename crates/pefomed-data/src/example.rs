@@ -7,9 +7,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::DataError;
 use crate::image::{DecodedImage, ImageFile, view};
 use crate::parquet_file::ParquetCell;
-use crate::DataError;
 
 /// What the model is asked to do; it fixes the tag in the prompt (`[vqa]`, `[caption]`, `[report]`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -104,7 +104,7 @@ impl ImageSource {
     pub fn path(&self) -> PathBuf {
         match &self.place {
             ImagePlace::File(path) => view::file_of(path),
-            ImagePlace::Parquet(cell) => cell.path.clone(),
+            ImagePlace::Parquet(cell) => cell.path.to_path_buf(),
         }
     }
 

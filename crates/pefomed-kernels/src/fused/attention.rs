@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::low_rank::{Columns, LowRank, LowRankSite, join};
 use super::rms_norm;
 use super::rotary::RotaryTable;
-use super::tree_attention::{self, Tiles};
+use super::tree_attention::{self, Projections, Tiles};
 use crate::attention::TreeRanges;
 use crate::frozen::FrozenLinear;
 use crate::host_function::{HostFunction, Kept};
@@ -126,7 +126,10 @@ impl AttentionHalf {
         let by = weights.qkv.multiplier();
         let updates = join(&self.sites, inputs, by);
         let (qkv, scales, [q, k, v]) = weights.project(inputs[0], &self.layout.rotary, &updates);
-        let (mixed, logs) = tree_attention::forward(weights.shape, by, &self.layout.tiles, &qkv);
+        let (mixed, logs) = tree_attention::forward(
+            Projections { shape: weights.shape, by, qkv: &qkv },
+            &self.layout.tiles,
+        );
         let (out, o) = weights.finish(inputs[0], &mixed, &updates);
         (out, State { scales, qkv, mixed, logs, narrow: [q, k, v, o] })
     }
@@ -218,10 +221,8 @@ impl HostFunction for AttentionHalf {
         }
         let tiles = &self.layout.tiles;
         let mut d_qkv = tree_attention::backward(
-            *shape,
-            by,
+            Projections { shape: *shape, by, qkv: &state.qkv },
             tiles,
-            &state.qkv,
             (&state.mixed, &state.logs),
             &d_mixed,
         );

@@ -104,59 +104,50 @@ impl Tiles {
     }
 }
 
-/// Scores of a tile under one head, scaled, into `scores` of `rows × keys`.
-fn scores(
-    shape: AttentionShape,
-    by: Multiplier,
-    tile: &Tile,
-    qkv: &[f32],
-    head: usize,
-    scores: &mut Vec<f32>,
-) {
-    let (dim, width) = (shape.head_dim, shape.width());
-    let (rows, keys) = (tile.rows.len(), tile.keys());
-    scores.clear();
-    scores.resize(rows * keys, 0.0);
-    let scale = (dim as f32).powf(-0.5);
-    let q = Matrix::strided(&qkv[tile.rows.start * width + head * dim..], rows, dim, width);
-    tile.each_part(|part, column| {
-        let k = &qkv[part.start * width + shape.key_column(head)..];
-        let k = Matrix::strided(k, part.len(), dim, width).transposed();
-        let out = MatrixMut::strided(&mut scores[column..], rows, part.len(), keys);
-        by.multiply(out, q, k, scale, false);
-    });
+/// Queries, keys and values `[T, (H + 2K)·D]`, each row's side by side, and how they are multiplied.
+#[derive(Clone, Copy)]
+pub(super) struct Projections<'a> {
+    pub(super) shape: AttentionShape,
+    pub(super) by: Multiplier,
+    pub(super) qkv: &'a [f32],
 }
 
-/// `weights · rows`: multiplies a tile's `rows × keys` with the columns of `qkv` that begin at
-/// `column`, of the rows that are its keys, into rows of `out` that are `step` apart.
-fn mix(
-    shape: AttentionShape,
-    by: Multiplier,
-    tile: &Tile,
-    weights: &[f32],
-    qkv: &[f32],
-    column: usize,
-    out: &mut [f32],
-    step: usize,
-) {
-    let (rows, keys, width) = (tile.rows.len(), tile.keys(), shape.width());
-    tile.each_part(|part, at| {
-        let weights = Matrix::strided(&weights[at..], rows, part.len(), keys);
-        let values = &qkv[part.start * width + column..];
-        let values = Matrix::strided(values, part.len(), shape.head_dim, width);
-        let out = MatrixMut::strided(out, rows, shape.head_dim, step);
-        by.multiply(out, weights, values, 1.0, at > 0);
-    });
+impl Projections<'_> {
+    /// Scores of a tile under one head, scaled, into `scores` of `rows × keys`.
+    fn scores(&self, tile: &Tile, head: usize, scores: &mut Vec<f32>) {
+        let (dim, width) = (self.shape.head_dim, self.shape.width());
+        let (rows, keys) = (tile.rows.len(), tile.keys());
+        scores.clear();
+        scores.resize(rows * keys, 0.0);
+        let scale = (dim as f32).powf(-0.5);
+        let q = &self.qkv[tile.rows.start * width + head * dim..];
+        let q = Matrix::strided(q, rows, dim, width);
+        tile.each_part(|part, column| {
+            let k = &self.qkv[part.start * width + self.shape.key_column(head)..];
+            let k = Matrix::strided(k, part.len(), dim, width).transposed();
+            let out = MatrixMut::strided(&mut scores[column..], rows, part.len(), keys);
+            self.by.multiply(out, q, k, scale, false);
+        });
+    }
+
+    /// `weights · rows`: multiplies a tile's `rows × keys` with the columns that begin at `column`, of
+    /// the rows that are its keys, into rows of `out` that are `step` apart.
+    fn mix(&self, tile: &Tile, weights: &[f32], column: usize, out: &mut [f32], step: usize) {
+        let (rows, keys, width) = (tile.rows.len(), tile.keys(), self.shape.width());
+        let dim = self.shape.head_dim;
+        tile.each_part(|part, at| {
+            let weights = Matrix::strided(&weights[at..], rows, part.len(), keys);
+            let values = &self.qkv[part.start * width + column..];
+            let values = Matrix::strided(values, part.len(), dim, width);
+            let out = MatrixMut::strided(out, rows, dim, step);
+            self.by.multiply(out, weights, values, 1.0, at > 0);
+        });
+    }
 }
 
-/// Attention of `qkv` `[T, (H + 2K)·D]` (queries, keys, values of each row side by side). Returns the
-/// mixed values `[T, H·D]` and the logarithm of each row's sum, `[T, H]`.
-pub(super) fn forward(
-    shape: AttentionShape,
-    by: Multiplier,
-    tiles: &Tiles,
-    qkv: &[f32],
-) -> (Vec<f32>, Vec<f32>) {
+/// Attention. Returns the mixed values `[T, H·D]` and the logarithm of each row's sum, `[T, H]`.
+pub(super) fn forward(projections: Projections<'_>, tiles: &Tiles) -> (Vec<f32>, Vec<f32>) {
+    let shape = projections.shape;
     let (heads, dim) = (shape.heads, shape.head_dim);
     let mut out = vec![0.0; tiles.len() * heads * dim];
     let mut logs = vec![0.0; tiles.len() * heads];
@@ -171,7 +162,7 @@ pub(super) fn forward(
     work.into_par_iter().with_max_len(1).for_each_init(Vec::new, |weights, (tile, out, logs)| {
         let keys = tile.keys();
         for head in 0..heads {
-            scores(shape, by, tile, qkv, head, weights);
+            projections.scores(tile, head, weights);
             widest(|| {
                 let rows = tile.rows.clone().zip(weights.chunks_exact_mut(keys));
                 for ((row, weights), logs) in rows.zip(logs.chunks_exact_mut(heads)) {
@@ -180,7 +171,7 @@ pub(super) fn forward(
                 }
             });
             let (column, out) = (shape.value_column(head), &mut out[head * dim..]);
-            mix(shape, by, tile, weights, qkv, column, out, heads * dim);
+            projections.mix(tile, weights, column, out, heads * dim);
         }
     });
     (out, logs)
@@ -217,17 +208,16 @@ fn softmax(row: &mut [f32], hidden: Range<usize>, end: usize) -> f32 {
 
 /// Gradient of `qkv` for the gradient `g` `[T, H·D]` of `out`.
 pub(super) fn backward(
-    shape: AttentionShape,
-    by: Multiplier,
+    projections: Projections<'_>,
     tiles: &Tiles,
-    qkv: &[f32],
     (out, logs): (&[f32], &[f32]),
     g: &[f32],
 ) -> Vec<f32> {
+    let Projections { shape, qkv, .. } = projections;
     let (heads, dim, width) = (shape.heads, shape.head_dim, shape.width());
     let work: Vec<(usize, usize)> =
         (0..tiles.trees.len()).flat_map(|tree| (0..heads).map(move |head| (tree, head))).collect();
-    let pass = Pass { shape, by, tiles, qkv, out, logs, g };
+    let pass = Pass { projections, tiles, out, logs, g };
     let parts: Vec<HeadGradients> = work
         .par_iter()
         .with_max_len(1)
@@ -258,10 +248,8 @@ struct HeadGradients {
 
 /// What the backward pass of every head reads.
 struct Pass<'a> {
-    shape: AttentionShape,
-    by: Multiplier,
+    projections: Projections<'a>,
     tiles: &'a Tiles,
-    qkv: &'a [f32],
     out: &'a [f32],
     logs: &'a [f32],
     g: &'a [f32],
@@ -274,14 +262,14 @@ impl Pass<'_> {
         head: usize,
         (weights, d_scores): &mut (Vec<f32>, Vec<f32>),
     ) -> HeadGradients {
-        let (shape, by, qkv) = (self.shape, self.by, self.qkv);
+        let Projections { shape, by, qkv } = self.projections;
         let (heads, dim, width) = (shape.heads, shape.head_dim, shape.width());
         let (tree_rows, tree_tiles) = self.tiles.trees[tree].clone();
         let empty = || vec![0.0; tree_rows.len() * dim];
         let mut gradients = HeadGradients { q: empty(), k: empty(), v: empty() };
         for tile in &self.tiles.all[tree_tiles] {
             let (rows, keys) = (tile.rows.len(), tile.keys());
-            scores(shape, by, tile, qkv, head, weights);
+            self.projections.scores(tile, head, weights);
             let start = tile.rows.start * heads * dim + head * dim;
             let g_rows = Matrix::strided(&self.g[start..], rows, dim, heads * dim);
 
@@ -298,7 +286,7 @@ impl Pass<'_> {
 
             // Queries: dS · K.
             let d_q = &mut gradients.q[(tile.rows.start - tree_rows.start) * dim..];
-            mix(shape, by, tile, d_scores, qkv, shape.key_column(head), d_q, dim);
+            self.projections.mix(tile, d_scores, shape.key_column(head), d_q, dim);
             // Keys: dSᵀ · Q; values: Pᵀ · g.
             let q = &qkv[tile.rows.start * width + head * dim..];
             let q = Matrix::strided(q, rows, dim, width);
@@ -320,7 +308,8 @@ impl Pass<'_> {
     /// the weights, both in place.
     #[inline(always)]
     fn scores_backward(&self, tile: &Tile, head: usize, weights: &mut [f32], d_scores: &mut [f32]) {
-        let (heads, dim, keys) = (self.shape.heads, self.shape.head_dim, tile.keys());
+        let shape = self.projections.shape;
+        let (heads, dim, keys) = (shape.heads, shape.head_dim, tile.keys());
         let scale = (dim as f32).powf(-0.5);
         let rows = weights.chunks_exact_mut(keys).zip(d_scores.chunks_exact_mut(keys));
         for (row, (weights, d_scores)) in tile.rows.clone().zip(rows) {
