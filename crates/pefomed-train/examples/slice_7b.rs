@@ -91,7 +91,7 @@ fn main() -> Result<(), Error> {
     );
     let peak = peak_memory_bytes().unwrap_or_default();
     println!("  peak memory {} (limit {LIMIT} GiB)", gibibytes(peak));
-    implied(&mut model, precision, &together)?;
+    implied(&mut model, &together);
     // Rounding to bfloat16 depends on nothing but the number rounded; sums differ in their order.
     if difference > 1e-4 {
         return Err(format!("packed and unpacked losses differ by {difference:e}").into());
@@ -103,7 +103,7 @@ fn main() -> Result<(), Error> {
 }
 
 /// Prints what one layer implies for all of them.
-fn implied(model: &mut TunedDecoder, precision: Precision, step: &Step) -> Result<(), Error> {
+fn implied(model: &mut TunedDecoder, step: &Step) {
     let config = model.decoder.config().clone();
     let (c, m) = (config.hidden_size, config.intermediate_size);
     let layer = 4 * c * c + 3 * c * m;
@@ -119,17 +119,14 @@ fn implied(model: &mut TunedDecoder, precision: Precision, step: &Step) -> Resul
         "  time    {head_seconds:.2} s head + {LAYERS} · {layer_seconds:.2} s layer (projector included) = {:.1} s a step",
         head_seconds + LAYERS as f64 * layer_seconds
     );
-    let bytes = match precision {
-        Precision::Float32 => 4,
-        Precision::Bf16 => 2,
-    };
-    let frozen = bytes * (LAYERS * layer + head) + 4 * 2 * head;
+    // As the packed layer and head take it: bfloat16 is there in two layouts.
+    let packed = model.decoder.packed_bytes().unwrap_or_default();
+    let bytes = packed as f64 / (layer + head) as f64;
+    let frozen = (bytes * (LAYERS * layer + head) as f64) as usize + 4 * 2 * head;
     println!(
-        "  frozen  {bytes} B · ({LAYERS} · {layer} layers + {head} head) + 4 B · 2 · {head} tables = {}",
+        "  frozen  {bytes:.2} B · ({LAYERS} · {layer} layers + {head} head) + 4 B · 2 · {head} tables = {}",
         gibibytes(frozen as u64)
     );
-    let adapter = model.adapter.parameter_count();
-    let trained = model.projector.parameter_count() + LAYERS * adapter;
     println!(
         "  trained {} projector + {LAYERS} · {adapter} adapter = {trained}; · 16 B (weight, gradient, two moments) = {}",
         model.projector.parameter_count(),
@@ -145,7 +142,6 @@ fn implied(model: &mut TunedDecoder, precision: Precision, step: &Step) -> Resul
     );
     let sum = frozen + 16 * trained + activations;
     println!("  sum     {}", gibibytes(sum as u64));
-    Ok(())
 }
 
 /// LLaMA-2-7B of one layer, PeFoMed's projector and its adapter with updates that are not zero.

@@ -119,7 +119,7 @@ impl Plan {
     fn choices_text(&self, out: &mut String) {
         let _ = writeln!(
             out,
-            "\ntraining with the frozen decoder in other precisions\n  {:<9} {:<13} {:>14} \
+            "\ntraining with the frozen decoder in other precisions\n  {:<18} {:<13} {:>14} \
              {:>12} {:>12}",
             "precision", "checkpointing", "frozen weights", "activations", "peak",
         );
@@ -132,7 +132,7 @@ impl Plan {
             let runs = if choice.runs { "" } else { "   not in this build" };
             let _ = writeln!(
                 out,
-                "  {:<9} {:<13} {:>14} {:>12} {:>12}{fits}{runs}",
+                "  {:<18} {:<13} {:>14} {:>12} {:>12}{fits}{runs}",
                 choice.precision.name(),
                 if choice.checkpointing { "yes" } else { "no" },
                 bytes(choice.frozen_weights),

@@ -7,8 +7,9 @@
 //! | precision | bytes a number |
 //! |---|---|
 //! | float32 | 4 |
-//! | bf16 | 2 |
-//! | 4-bit | 0.5625: 4 bits, and a 16-bit scale for every 32 numbers |
+//! | bf16 | 4: 2 in the layout of each of the two products, forward and for the gradient |
+//! | bf16, stored once | 2: turned into the layouts while it is multiplied |
+//! | 4-bit, stored once | 0.5625: 4 bits, and a 16-bit scale for every 32 numbers |
 //!
 //! With checkpointing a layer keeps its input alone, and the backward pass computes the rest once
 //! more, one layer at a time: about a third more arithmetic for a fraction of the activations.
@@ -19,37 +20,41 @@ use serde::Serialize;
 use super::memory::{Memory, MicroBatch};
 use super::{Sizes, StagePlan};
 
-/// Precision of the frozen matrices.
+/// How the frozen matrices are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum BasePrecision {
     /// Nothing rounded.
     #[serde(rename = "float32")]
     Float32,
-    /// Rounded to bfloat16.
+    /// Rounded to bfloat16, in both layouts.
     #[serde(rename = "bf16")]
     Bf16,
-    /// Rounded to 4 bits in blocks.
+    /// Rounded to bfloat16, once.
+    #[serde(rename = "bf16-stored")]
+    Bf16Stored,
+    /// Rounded to 4 bits in blocks, once.
     #[serde(rename = "4-bit")]
     FourBit,
 }
 
 impl BasePrecision {
-    const ALL: [Self; 3] = [Self::Float32, Self::Bf16, Self::FourBit];
+    const ALL: [Self; 4] = [Self::Float32, Self::Bf16, Self::Bf16Stored, Self::FourBit];
 
-    /// The word for it.
+    /// The words for it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Float32 => "float32",
             Self::Bf16 => "bf16",
-            Self::FourBit => "4-bit",
+            Self::Bf16Stored => "bf16, stored once",
+            Self::FourBit => "4-bit, stored once",
         }
     }
 
     /// Bytes of so many numbers.
     fn bytes(self, numbers: usize) -> usize {
         match self {
-            Self::Float32 => numbers * 4,
-            Self::Bf16 => numbers * 2,
+            Self::Float32 | Self::Bf16 => numbers * 4,
+            Self::Bf16Stored => numbers * 2,
             Self::FourBit => numbers * 9 / 16,
         }
     }
@@ -59,7 +64,7 @@ impl BasePrecision {
         match self {
             Self::Float32 => true,
             Self::Bf16 => sizes.decoder.has_fused_layers() && Precision::Bf16.is_available(),
-            Self::FourBit => false,
+            Self::Bf16Stored | Self::FourBit => false,
         }
     }
 }
@@ -67,7 +72,7 @@ impl BasePrecision {
 /// Memory in one way to hold the frozen decoder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BaseChoice {
-    /// Precision of the frozen matrices.
+    /// How the frozen matrices are held.
     pub precision: BasePrecision,
     /// Whether layers keep their inputs alone.
     pub checkpointing: bool,
@@ -155,6 +160,7 @@ mod tests {
     #[test]
     fn four_bits_have_a_scale_for_every_32() {
         assert_eq!(BasePrecision::FourBit.bytes(32), 16 + 2);
-        assert_eq!(BasePrecision::Bf16.bytes(32), 64);
+        assert_eq!(BasePrecision::Bf16Stored.bytes(32), 64);
+        assert_eq!(BasePrecision::Bf16.bytes(32), 2 * 64);
     }
 }
