@@ -2,37 +2,41 @@
 //!
 //! Only configurations, the tokenizer and the data are read. Tokens are counted on the very trees
 //! that the first pass will train on; memory is worked out from the list of tensors that a backward
-//! pass needs (see [`memory`]).
+//! pass needs (see [`memory`]). Without a tokenizer or data, as before anything was fetched, the plan
+//! says what is missing and takes one full micro-batch of each stage instead.
 
 pub mod memory;
 mod text;
+pub mod weights;
 
 use std::collections::BTreeSet;
 
 use pefomed_data::pack::group_by_budget;
 use pefomed_data::{MessageTree, Split};
-use pefomed_model::ModelError;
 use pefomed_model::adapter::LoraConfig;
 use pefomed_model::base::{self, ModelFiles};
-use pefomed_model::config::{Dinov2Config, LlamaConfig};
-use pefomed_model::projector::Projector;
+use pefomed_model::config::{LlamaConfig, VisionConfig};
+use pefomed_model::projector::ProjectorKind;
 use serde::Serialize;
 
 use crate::TrainError;
 use crate::parts::{decoder_files, lora_config, vision_files};
 use crate::questions::{Asking, ImageTable, Questions, read_split};
-use crate::recipe::{Recipe, Stage};
+use crate::recipe::{Length, Recipe, Stage};
 use crate::sampler::Sampler;
 
 use memory::{Memory, MicroBatch};
+use weights::BaseChoice;
 
 /// Sizes of the parts of a recipe, from their configurations alone.
 #[derive(Clone, Debug)]
 pub struct Sizes {
     /// The vision encoder.
-    pub vision: Dinov2Config,
+    pub vision: VisionConfig,
     /// The decoder.
     pub decoder: LlamaConfig,
+    /// The projector.
+    pub projector: ProjectorKind,
     /// The adapter.
     pub lora: LoraConfig,
     /// Side of an image in pixels.
@@ -57,27 +61,27 @@ impl Sizes {
         let vision = base::vision_config(vision)?;
         let decoder = base::decoder_config(decoder)?;
         let (size, merge) = (recipe.model.image_size as usize, recipe.model.merge);
-        let patch = vision.patch_size;
-        if size == 0 || size % patch != 0 {
-            return Err(ModelError::ImageSize { height: size, width: size, patch }.into());
-        }
-        let row = size / patch;
-        if merge == 0 || row % merge != 0 {
-            return Err(ModelError::MergeWidth { patches: row, merge }.into());
-        }
-        let visual_tokens = vision.patches(size) / merge;
+        let selection = recipe.model.selection();
+        vision.depth(selection)?;
+        let visual_tokens = vision.visual_tokens(size, merge, selection)?;
+        let projector = recipe.model.projector;
         let lora = lora_config(&recipe.adapter)?;
-        Ok(Self { vision, decoder, lora, image_size: size, merge, visual_tokens })
+        Ok(Self { vision, decoder, projector, lora, image_size: size, merge, visual_tokens })
     }
 
     /// Width of a joined visual token.
     pub fn visual_width(&self) -> usize {
-        self.vision.hidden_size * self.merge
+        self.vision.width() * self.merge
+    }
+
+    /// Patches of an image.
+    fn patches(&self) -> usize {
+        (self.image_size / self.vision.patch_size()).pow(2)
     }
 
     /// Numbers in the projector.
     pub fn projector_count(&self) -> usize {
-        Projector::count(self.visual_width(), self.decoder.hidden_size)
+        self.projector.count(self.visual_width(), self.decoder.hidden_size)
     }
 
     /// Bytes of the features of so many images.
@@ -116,6 +120,9 @@ pub struct PartParameters {
 pub struct StagePlan {
     /// Its name.
     pub name: String,
+    /// Whether its data or the tokenizer is missing, so that its questions and tokens are not known
+    /// and a single micro-batch of its `token_budget` stands for all.
+    pub is_assumed: bool,
     /// Training questions.
     pub questions: usize,
     /// Distinct sets of images they are about.
@@ -149,6 +156,9 @@ pub struct Plan {
     /// The recipe's title.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
+    /// What the plan would need to know and is not there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
     /// Threads the plan is for: so many micro-batches are computed at a time.
     pub threads: usize,
     /// Parameters by part.
@@ -161,6 +171,11 @@ pub struct Plan {
     pub encoding_flop: f64,
     /// Memory by component.
     pub memory: Memory,
+    /// Memory with the frozen decoder in other precisions, with and without checkpointing.
+    pub choices: Vec<BaseChoice>,
+    /// Memory that the system has left now, in bytes; none where it does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub available_memory: Option<u64>,
     /// The stages in their order.
     pub stages: Vec<StagePlan>,
 }
@@ -175,17 +190,27 @@ impl Plan {
         let sizes = Sizes::read(recipe)?;
         let files = decoder_files(&recipe.model)?;
         let (template, own) = (recipe.model.template, recipe.model.tokenizer.as_deref());
-        let tokenizer = base::load_tokenizer(&files, own, template)?;
-        let asking = Asking {
-            template,
-            tokenizer: &tokenizer,
-            visual_tokens: sizes.visual_tokens,
-            to_generate: false,
+        let mut missing = missing_data(recipe);
+        let tokenizer = if own.is_none() && lacks_tokenizer(&files) {
+            missing.push(format!("the tokenizer of `{}`", files.origin()));
+            None
+        } else {
+            Some(base::load_tokenizer(&files, own, template)?)
         };
         let mut table = ImageTable::default();
         let mut stages = Vec::with_capacity(recipe.stages.len());
         let mut largest_text = 0;
         for (index, stage) in recipe.stages.iter().enumerate() {
+            let Some(tokenizer) = tokenizer.as_ref().filter(|_| has_data(recipe, stage)) else {
+                stages.push(assumed_plan(&sizes, stage));
+                continue;
+            };
+            let asking = Asking {
+                template,
+                tokenizer,
+                visual_tokens: sizes.visual_tokens,
+                to_generate: false,
+            };
             let examples = read_split(recipe, &stage.data, Split::Train)?;
             let questions = Questions::new(examples, asking, |_, example| {
                 example.images.iter().map(|image| table.number(image)).collect()
@@ -210,9 +235,13 @@ impl Plan {
             part("lora", lora, trains(|stage| stage.train_adapter)),
         ];
         let images = table.sources().len();
-        let memory = Memory::new(&sizes, &stages, images, threads, tokenizer.len(), largest_text);
+        let tokens = tokenizer.map_or(sizes.decoder.vocab_size, |tokenizer| tokenizer.len());
+        let memory = Memory::new(&sizes, &stages, images, threads, tokens, largest_text);
         Ok(Self {
             title: recipe.title.clone(),
+            missing,
+            choices: weights::choices(&sizes, &stages, &memory),
+            available_memory: weights::available_memory(),
             threads,
             parameters,
             visual_tokens: sizes.visual_tokens,
@@ -224,6 +253,67 @@ impl Plan {
     }
 }
 
+/// Data sets that the stages name and that are not there.
+fn missing_data(recipe: &Recipe) -> Vec<String> {
+    let named: BTreeSet<&String> = recipe.stages.iter().flat_map(|stage| &stage.data).collect();
+    let absent = named.into_iter().filter_map(|name| Some((name, recipe.data.get(name)?)));
+    absent
+        .filter(|(_, data)| !data.path.exists())
+        .map(|(name, data)| format!("the data of [data.{name}], `{}`", data.path.display()))
+        .collect()
+}
+
+fn has_data(recipe: &Recipe, stage: &Stage) -> bool {
+    stage.data.iter().filter_map(|name| recipe.data.get(name)).all(|data| data.path.exists())
+}
+
+/// Whether a folder of a decoder holds no vocabulary, as one with a configuration alone.
+fn lacks_tokenizer(files: &ModelFiles) -> bool {
+    let known = ["tokenizer.json", "tokenizer.model"];
+    matches!(files, ModelFiles::Folder(_)) && !known.iter().any(|name| files.has(name))
+}
+
+impl StagePlan {
+    /// A stage of which nothing is counted yet.
+    fn of(sizes: &Sizes, stage: &Stage) -> Self {
+        Self {
+            name: stage.name.clone(),
+            is_assumed: false,
+            questions: 0,
+            image_groups: 0,
+            steps: 0,
+            steps_per_pass: 0,
+            trainable: if stage.train_projector { sizes.projector_count() } else { 0 }
+                + if stage.train_adapter { sizes.lora.parameter_count(&sizes.decoder) } else { 0 },
+            tokens_per_pass: 0,
+            tokens_per_pass_unshared: 0,
+            answer_tokens_per_pass: 0,
+            micro_batches: 0,
+            largest_micro_batch: 0,
+            flop_per_step: 0.0,
+            activations: 0,
+        }
+    }
+}
+
+/// A stage whose questions are not known: one micro-batch of its `token_budget`.
+fn assumed_plan(sizes: &Sizes, stage: &Stage) -> StagePlan {
+    let batch = MicroBatch::assumed(sizes, stage.token_budget);
+    StagePlan {
+        is_assumed: true,
+        steps: match stage.length {
+            Length::Steps(steps) => steps,
+            // Becomes a number of steps with the data.
+            Length::Epochs(_) => 0,
+        },
+        micro_batches: 1,
+        largest_micro_batch: batch.positions,
+        flop_per_step: decoder_flop(sizes, stage, &batch),
+        activations: batch.activation_bytes(sizes),
+        ..StagePlan::of(sizes, stage)
+    }
+}
+
 fn stage_plan(
     sizes: &Sizes,
     stage: &Stage,
@@ -232,20 +322,10 @@ fn stage_plan(
     threads: usize,
 ) -> StagePlan {
     let mut plan = StagePlan {
-        name: stage.name.clone(),
         questions: questions.messages.len(),
         image_groups: questions.groups.iter().collect::<BTreeSet<_>>().len(),
         steps: stage.steps(questions.messages.len()),
-        steps_per_pass: 0,
-        trainable: if stage.train_projector { sizes.projector_count() } else { 0 }
-            + if stage.train_adapter { sizes.lora.parameter_count(&sizes.decoder) } else { 0 },
-        tokens_per_pass: 0,
-        tokens_per_pass_unshared: 0,
-        answer_tokens_per_pass: 0,
-        micro_batches: 0,
-        largest_micro_batch: 0,
-        flop_per_step: 0.0,
-        activations: 0,
+        ..StagePlan::of(sizes, stage)
     };
     let (tree, share) = (stage.max_questions_per_tree, stage.share_images);
     let pass = Sampler::new(&questions.groups, seed, stage.batch, tree, share).pass(0);
@@ -299,18 +379,19 @@ fn decoder_flop(sizes: &Sizes, stage: &Stage, batch: &MicroBatch) -> f64 {
     let lora = passes * sizes.lora.parameter_count(decoder) as f64 * positions;
     let head = 4.0 * c * decoder.vocab_size as f64 * batch.targets as f64;
     let passes = if stage.train_projector { 4.0 } else { 2.0 };
-    let projector = passes * sizes.visual_width() as f64 * c * batch.visual as f64;
+    let projector = passes * sizes.projector_count() as f64 * batch.visual as f64;
     body + attention + lora + head + projector
 }
 
 /// Floating-point operations to encode one image.
 fn vision_flop(sizes: &Sizes) -> f64 {
     let vision = &sizes.vision;
-    let (c, layers) = (vision.hidden_size as f64, vision.num_hidden_layers as f64);
-    let patches = vision.patches(sizes.image_size) as f64;
-    let tokens = patches + 1.0;
-    let block = (4.0 + 2.0 * vision.mlp_ratio as f64) * c * c;
-    let patch = (vision.num_channels * vision.patch_size.pow(2)) as f64;
+    let c = vision.width() as f64;
+    let layers = vision.layers() as f64;
+    let patches = sizes.patches() as f64;
+    let tokens = patches + vision.extra_tokens() as f64;
+    let block = (4.0 * c + 2.0 * vision.feed_forward_width() as f64) * c;
+    let patch = (3 * vision.patch_size().pow(2)) as f64;
     2.0 * layers * block * tokens + 4.0 * layers * c * tokens * tokens + 2.0 * patch * c * patches
 }
 

@@ -76,8 +76,28 @@ impl MicroBatch {
         batch
     }
 
+    /// A batch of so many positions, as it may be: one image, and an answer token for every eight
+    /// positions of text.
+    pub(super) fn assumed(sizes: &Sizes, positions: usize) -> Self {
+        let visual = sizes.visual_tokens.min(positions);
+        let targets = (positions - visual).div_ceil(8).max(1);
+        Self { positions, pairs: positions * (positions + 1) / 2, visual, targets }
+    }
+
     /// Bytes it holds at the beginning of its backward pass; see [the list](self).
     pub fn activation_bytes(&self, sizes: &Sizes) -> usize {
+        self.kept_bytes(sizes, sizes.decoder.num_hidden_layers)
+    }
+
+    /// As [`activation_bytes`](Self::activation_bytes), with each layer's input alone kept and the
+    /// rest computed again, layer by layer, in the backward pass.
+    pub(super) fn checkpointed_bytes(&self, sizes: &Sizes) -> usize {
+        let inputs = sizes.decoder.num_hidden_layers * self.positions * sizes.decoder.hidden_size;
+        inputs * F32 + self.kept_bytes(sizes, 1)
+    }
+
+    /// With everything kept of so many layers.
+    fn kept_bytes(&self, sizes: &Sizes, layers: usize) -> usize {
         let decoder = &sizes.decoder;
         let (c, m, heads) =
             (decoder.hidden_size, decoder.intermediate_size, decoder.num_attention_heads);
@@ -87,7 +107,7 @@ impl MicroBatch {
         let position = 2 * (c + 1) + 2 * (q + kv) + heads + 2 * m + lora;
         let layer = self.positions * position;
         let vocabulary = decoder.vocab_size;
-        let kept = decoder.num_hidden_layers * layer
+        let kept = layers * layer
             + self.positions * c
             + self.visual * sizes.visual_width()
             + self.targets * vocabulary;
@@ -166,8 +186,8 @@ impl Memory {
 /// feed-forward network, and the decoded pixels.
 fn encoding_bytes(sizes: &Sizes) -> usize {
     let vision = &sizes.vision;
-    let tokens = vision.patches(sizes.image_size) + 1;
-    let scores = 3 * vision.num_attention_heads * tokens * tokens;
-    let network = (3 * vision.mlp_ratio + 3) * vision.hidden_size * tokens;
-    (scores.max(network) + 6 * vision.hidden_size * tokens + 6 * sizes.image_size.pow(2)) * F32
+    let tokens = sizes.patches() + vision.extra_tokens();
+    let scores = 3 * vision.heads() * tokens * tokens;
+    let network = (3 * vision.feed_forward_width() + 3 * vision.width()) * tokens;
+    (scores.max(network) + 6 * vision.width() * tokens + 6 * sizes.image_size.pow(2)) * F32
 }

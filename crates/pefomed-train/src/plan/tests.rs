@@ -3,19 +3,17 @@ use serde_json::json;
 
 use super::*;
 
-/// PeFoMed itself, by its published sizes; DINOv2's shape stands in for EVA's width and depth.
+/// PeFoMed itself, by its published sizes.
 fn pefomed() -> Sizes {
     let decoder = json!({
         "model_type": "llama", "hidden_size": 4096, "intermediate_size": 11008,
         "num_hidden_layers": 32, "num_attention_heads": 32, "vocab_size": 32000,
     });
-    let vision = json!({
-        "model_type": "dinov2", "hidden_size": 1408, "num_hidden_layers": 39,
-        "num_attention_heads": 16, "image_size": 448, "patch_size": 14,
-    });
+    let vision = json!({"model_type": "eva_vit_g"});
     Sizes {
-        vision: serde_json::from_value(vision).unwrap(),
+        vision: VisionConfig::from_value(std::path::Path::new(""), vision).unwrap(),
         decoder: serde_json::from_value(decoder).unwrap(),
+        projector: ProjectorKind::Linear,
         lora: LoraConfig { rank: 64, alpha: 16.0, dropout: 0.05, targets: vec![Site::Q, Site::V] },
         image_size: 448,
         merge: 4,
@@ -67,4 +65,40 @@ fn seven_billion_parameters_take_four_operations_a_position() {
     // The encoder of this size needs about 2.2 T operations an image.
     let vision = vision_flop(&sizes);
     assert!((2.0e12..2.6e12).contains(&vision), "{vision:e}");
+}
+
+#[test]
+fn seven_billion_parameters_take_half_in_bf16_and_a_seventh_in_4_bits() {
+    let sizes = pefomed();
+    let stages = [assumed_plan(&sizes, &stage("token_budget = 512"))];
+    assert_eq!(stages[0].largest_micro_batch, 512);
+    let memory = Memory::new(&sizes, &stages, 0, 1, 32_000, 0);
+    let choices = weights::choices(&sizes, &stages, &memory);
+    // 32 layers of 4·4096² + 3·4096·11008 numbers, and the head; the rest is in float32.
+    let matrices = 32 * (4 * 4096 * 4096 + 3 * 4096 * 11008) + 32_000 * 4096;
+    let rest = 4 * (32_000 * 4096 + (2 * 32 + 1) * 4096 + sizes.vision.parameter_count());
+    let weights: Vec<usize> = choices.iter().map(|choice| choice.frozen_weights).collect();
+    let [float, half, four] = [matrices * 4, matrices * 2, matrices * 9 / 16].map(|m| m + rest);
+    assert_eq!(weights, [float, float, float, float, half, half, four, four]);
+    for pair in choices.chunks(2) {
+        assert!(pair[1].activations < pair[0].activations / 4, "{pair:?}");
+        assert_eq!(pair[0].peak - pair[1].peak, pair[0].activations - pair[1].activations);
+    }
+}
+
+#[test]
+fn a_recipe_without_data_and_tokenizer_is_planned_and_says_so() {
+    let recipe =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../recipes/pefomed-llama2-7b-vqa-rad.toml");
+    let nowhere = "data.vqa-rad.path=/nowhere/vqa-rad".to_owned();
+    let recipe = Recipe::read(std::path::Path::new(recipe), &[nowhere]).unwrap();
+    let plan = Plan::new(&recipe, 1).unwrap();
+    let trainable: usize = plan.parameters.iter().map(|part| part.trainable).sum();
+    assert_eq!(trainable, 56_627_200);
+    assert_eq!(plan.visual_tokens, 256);
+    assert_eq!(plan.missing.len(), 2, "{:?}", plan.missing);
+    let text = plan.to_text();
+    for part in ["56,627,200", "/nowhere/vqa-rad", "the tokenizer of", "tokens not counted"] {
+        assert!(text.contains(part), "{part} is not in:\n{text}");
+    }
 }

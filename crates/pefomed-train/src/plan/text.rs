@@ -12,9 +12,33 @@ impl Plan {
         if let Some(title) = &self.title {
             let _ = writeln!(out, "{title}\n");
         }
+        for missing in &self.missing {
+            let _ = writeln!(out, "not there: {missing}");
+        }
+        if !self.missing.is_empty() {
+            let _ = writeln!(
+                out,
+                "Stages that need it are planned as one micro-batch of `token_budget` positions.\n"
+            );
+        }
         self.parameters_text(&mut out);
         self.memory_text(&mut out);
+        self.choices_text(&mut out);
         for stage in &self.stages {
+            if stage.is_assumed {
+                let (budget, steps) = (stage.largest_micro_batch, stage.steps);
+                let steps = if steps > 0 { thousands(steps) } else { "unknown".to_owned() };
+                let _ = writeln!(
+                    out,
+                    "\nstage {}: {steps} steps, tokens not counted; one micro-batch of {} positions",
+                    stage.name,
+                    thousands(budget),
+                );
+                let _ = writeln!(out, "  trainable         {:>14}", thousands(stage.trainable));
+                let flop = powers(stage.flop_per_step);
+                let _ = writeln!(out, "  FLOP a batch      {flop:>14}");
+                continue;
+            }
             let _ = writeln!(
                 out,
                 "\nstage {}: {} questions about {} images, {} steps ({} a pass), {} micro-batches \
@@ -88,6 +112,38 @@ impl Plan {
             bytes(cache),
             bytes(memory.encoding),
         );
+    }
+}
+
+impl Plan {
+    fn choices_text(&self, out: &mut String) {
+        let _ = writeln!(
+            out,
+            "\ntraining with the frozen decoder in other precisions\n  {:<18} {:<13} {:>14} \
+             {:>12} {:>12}",
+            "precision", "checkpointing", "frozen weights", "activations", "peak",
+        );
+        for choice in &self.choices {
+            let fits = match self.available_memory {
+                Some(available) if choice.peak as u64 <= available => "   fits",
+                Some(_) => "   does not fit",
+                None => "",
+            };
+            let runs = if choice.runs { "" } else { "   not in this build" };
+            let _ = writeln!(
+                out,
+                "  {:<18} {:<13} {:>14} {:>12} {:>12}{fits}{runs}",
+                choice.precision.name(),
+                if choice.checkpointing { "yes" } else { "no" },
+                bytes(choice.frozen_weights),
+                bytes(choice.activations),
+                bytes(choice.peak),
+            );
+        }
+        if let Some(available) = self.available_memory {
+            let available = bytes(usize::try_from(available).unwrap_or(usize::MAX));
+            let _ = writeln!(out, "  {available} of memory are available now");
+        }
     }
 }
 

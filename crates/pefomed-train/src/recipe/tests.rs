@@ -14,7 +14,10 @@ decoder = "hub:owner/decoder"
 tokenizer = "/opt/tokenizer.json"
 template = "chatml"
 image_size = 224
-merge = 4
+merge = 1
+vision_layer = -2
+vision_cls = true
+projector = "mlp"
 precision = "float32"
 
 [adapter]
@@ -109,7 +112,10 @@ fn every_key_arrives() {
             tokenizer: Some("/opt/tokenizer.json".into()),
             template: Template::Chatml,
             image_size: 224,
-            merge: 4,
+            merge: 1,
+            vision_layer: Some(-2),
+            vision_cls: true,
+            projector: ProjectorKind::Mlp,
             precision: WeightPrecision::Float32,
         }
     );
@@ -137,6 +143,8 @@ fn defaults_are_those_of_the_paper_where_it_has_them() {
     let recipe = parse(SMALL, &[]).unwrap();
     assert_eq!((recipe.seed, recipe.output, recipe.evaluation), (0, None, None));
     assert_eq!((recipe.model.image_size, recipe.model.merge), (448, 4));
+    assert_eq!(recipe.model.selection(), FeatureSelection::default());
+    assert_eq!(recipe.model.projector, ProjectorKind::Linear);
     assert_eq!(recipe.model.template, Template::Inst);
     assert_eq!(
         (recipe.adapter.rank, recipe.adapter.alpha, recipe.adapter.dropout),
@@ -215,6 +223,7 @@ fn a_mistyped_key_is_told_its_line_and_the_nearest_key() {
     let cases = [
         ("seeed = 1\n", "`seeed` in the recipe's head (line 1): did you mean `seed`?"),
         ("[modell]\n", "`modell` in the recipe's head (line 1): did you mean `model`?"),
+        ("[model]\nprojektor = 1\n", "`projektor` in [model] (line 2): did you mean `projector`?"),
         ("[data.a]\nfromat = 1\n", "`fromat` in [data.a] (line 2): did you mean `format`?"),
         (
             "[data.a]\nsplit = { rule = \"x\", slt = 1 }\n",
@@ -312,6 +321,9 @@ fn values_that_make_no_sense_are_refused() {
         ("[data.vqa]", "[adapter]\nalpha = -1\n[data.vqa]", "`alpha` must be above 0, not -1"),
         ("[data.vqa]", "[adapter]\ntargets = []\n[data.vqa]", "`targets` is empty"),
         ("[data.vqa]", "merge = 0\n[data.vqa]", "[model] `merge` must be at least 1"),
+        ("[data.vqa]", "vision_cls = true\n[data.vqa]", "[model] `vision_cls` is true, but"),
+        ("[data.vqa]", "projector = \"conv\"\n[data.vqa]", "`conv`"),
+        ("[data.vqa]", "vision_layer = \"last\"\n[data.vqa]", "vision_layer"),
         ("[data.vqa]", "image_size = 0\n[data.vqa]", "[model] `image_size` must be at least 1"),
         (
             "[data.vqa]",

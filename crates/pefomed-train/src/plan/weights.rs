@@ -1,0 +1,166 @@
+//! Memory with the frozen decoder in other precisions.
+//!
+//! # What is held
+//! The decoder's matrices (projections of its layers, and its head) are kept in the precision named;
+//! embedding table, norms and vision encoder in float32.
+//!
+//! | precision | bytes a number |
+//! |---|---|
+//! | float32 | 4 |
+//! | bf16 | 4: 2 in the layout of each of the two products, forward and for the gradient |
+//! | bf16, stored once | 2: turned into the layouts while it is multiplied |
+//! | 4-bit, stored once | 0.5625: 4 bits, and a 16-bit scale for every 32 numbers |
+//!
+//! With checkpointing a layer keeps its input alone, and the backward pass computes the rest once
+//! more, one layer at a time: about a third more arithmetic for a fraction of the activations.
+
+use pefomed_kernels::frozen::Precision;
+use serde::Serialize;
+
+use super::memory::{Memory, MicroBatch};
+use super::{Sizes, StagePlan};
+
+/// How the frozen matrices are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum BasePrecision {
+    /// Nothing rounded.
+    #[serde(rename = "float32")]
+    Float32,
+    /// Rounded to bfloat16, in both layouts.
+    #[serde(rename = "bf16")]
+    Bf16,
+    /// Rounded to bfloat16, once.
+    #[serde(rename = "bf16-stored")]
+    Bf16Stored,
+    /// Rounded to 4 bits in blocks, once.
+    #[serde(rename = "4-bit")]
+    FourBit,
+}
+
+impl BasePrecision {
+    const ALL: [Self; 4] = [Self::Float32, Self::Bf16, Self::Bf16Stored, Self::FourBit];
+
+    /// The words for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Float32 => "float32",
+            Self::Bf16 => "bf16",
+            Self::Bf16Stored => "bf16, stored once",
+            Self::FourBit => "4-bit, stored once",
+        }
+    }
+
+    /// Bytes of so many numbers.
+    fn bytes(self, numbers: usize) -> usize {
+        match self {
+            Self::Float32 | Self::Bf16 => numbers * 4,
+            Self::Bf16Stored => numbers * 2,
+            Self::FourBit => numbers * 9 / 16,
+        }
+    }
+
+    /// Whether this build, on this processor, can train on it.
+    fn runs(self, sizes: &Sizes) -> bool {
+        match self {
+            Self::Float32 => true,
+            Self::Bf16 => sizes.decoder.has_fused_layers() && Precision::Bf16.is_available(),
+            Self::Bf16Stored | Self::FourBit => false,
+        }
+    }
+}
+
+/// Memory in one way to hold the frozen decoder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BaseChoice {
+    /// How the frozen matrices are held.
+    pub precision: BasePrecision,
+    /// Whether layers keep their inputs alone.
+    pub checkpointing: bool,
+    /// Bytes of all frozen weights.
+    pub frozen_weights: usize,
+    /// Bytes of activations.
+    pub activations: usize,
+    /// The most that is resident at one time in training.
+    pub peak: usize,
+    /// Whether this build can do it on this processor.
+    pub runs: bool,
+}
+
+/// All of them; everything but frozen weights and activations is as in `memory`.
+pub(super) fn choices(sizes: &Sizes, stages: &[StagePlan], memory: &Memory) -> Vec<BaseChoice> {
+    let others = memory.trainable_weights
+        + memory.gradients
+        + memory.adam_moments
+        + memory.features_in_memory
+        + memory.program;
+    let matrices = matrix_count(sizes);
+    let rest = sizes.vision.parameter_count() + sizes.decoder.parameter_count() - matrices;
+    let mut all = Vec::new();
+    for precision in BasePrecision::ALL {
+        for checkpointing in [false, true] {
+            let frozen_weights = precision.bytes(matrices) + 4 * rest;
+            let activations =
+                if checkpointing { checkpointed(sizes, stages) } else { memory.activations };
+            all.push(BaseChoice {
+                precision,
+                checkpointing,
+                frozen_weights,
+                activations,
+                peak: frozen_weights + activations + others,
+                runs: precision.runs(sizes) && !checkpointing,
+            });
+        }
+    }
+    all
+}
+
+/// Numbers in the decoder's matrices: what is left without norms, biases and embedding table. A head
+/// that is the table is one.
+fn matrix_count(sizes: &Sizes) -> usize {
+    let decoder = &sizes.decoder;
+    let (c, m) = (decoder.hidden_size, decoder.intermediate_size);
+    let q = decoder.num_attention_heads * decoder.head_dim();
+    let kv = decoder.key_heads() * decoder.head_dim();
+    let head = if decoder.tie_word_embeddings { 0 } else { decoder.vocab_size * c };
+    decoder.num_hidden_layers * (2 * c * q + 2 * c * kv + 3 * c * m) + head
+}
+
+/// Activations with checkpointing, of the largest micro-batch that any stage has.
+fn checkpointed(sizes: &Sizes, stages: &[StagePlan]) -> usize {
+    let of = |stage: &StagePlan| {
+        MicroBatch::assumed(sizes, stage.largest_micro_batch).checkpointed_bytes(sizes)
+    };
+    stages.iter().map(of).max().unwrap_or(0)
+}
+
+/// Memory that the system could give now, in bytes, where `/proc/meminfo` tells it.
+pub(super) fn available_memory() -> Option<u64> {
+    available_of(&std::fs::read_to_string("/proc/meminfo").ok()?)
+}
+
+/// `MemAvailable:   12345 kB`, where kB are 1,024 bytes.
+fn available_of(text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kibibytes.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn available_memory_is_read_from_its_line() {
+        let text = "MemTotal: 24 kB\nMemFree:   1 kB\nMemAvailable:   12 kB\n";
+        assert_eq!(available_of(text), Some(12 * 1024));
+        assert_eq!(available_of("MemAvailable: many kB"), None);
+        assert_eq!(available_of(""), None);
+    }
+
+    #[test]
+    fn four_bits_have_a_scale_for_every_32() {
+        assert_eq!(BasePrecision::FourBit.bytes(32), 16 + 2);
+        assert_eq!(BasePrecision::Bf16Stored.bytes(32), 64);
+        assert_eq!(BasePrecision::Bf16.bytes(32), 2 * 64);
+    }
+}
