@@ -248,14 +248,16 @@ def parquet() -> None:
     pq.write_table(train, ROOT / "parquet/data/train-00000-of-00001.parquet", compression="snappy", row_group_size=3)
     test = table([{"bytes": b, "path": "x.png"}], question=["is it lung?"], answer=["Yes."], age=pa.array([1], type=pa.int32()))
     pq.write_table(test, ROOT / "parquet/data/test-00000-of-00001.parquet", compression="zstd", data_page_version="2.0")
+    ROOT.joinpath("parquet-more").mkdir(parents=True, exist_ok=True)
     several = pa.table({
         "id": ["1", "2"],
         "images": pa.array([[{"bytes": a, "path": None}, None, {"bytes": b, "path": None}], []], type=pa.list_(image)),
         "caption": ["Two pictures.", "None."],
     })
-    pq.write_table(several, ROOT / "parquet/several.parquet", compression="none", use_dictionary=False)
+    pq.write_table(several, ROOT / "parquet-more/several.parquet", compression="none", use_dictionary=False)
     paths = pa.table({"file": ["a.png", "b.png"], "text": ["A.", "B."], "score": [0.5, 1.0]})
-    pq.write_table(paths, ROOT / "parquet/paths.parquet", compression="gzip")
+    pq.write_table(paths, ROOT / "parquet-more/paths.parquet", compression="zstd")
+    pq.write_table(paths, ROOT / "parquet-more/gzip.parquet", compression="gzip")
 
 
 def hostile() -> None:

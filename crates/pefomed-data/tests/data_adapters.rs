@@ -338,7 +338,7 @@ fn images_inside_parquet_are_named_by_their_bytes_and_read_when_needed() {
     assert_eq!((report.images.files, report.images.decoded), (2, 2));
     assert_eq!(report.leakage[0].images_shared_with_train, 1);
 
-    let (examples, ..) = plain(Format::Parquet, "parquet/several.parquet");
+    let (examples, ..) = plain(Format::Parquet, "parquet-more/several.parquet");
     assert_eq!((examples[0].images.len(), examples[1].images.len()), (2, 0));
     assert_eq!((examples[0].task, examples[1].group.as_str()), (Task::Caption, "2"));
     let bytes: Vec<Vec<u8>> =
@@ -351,8 +351,14 @@ fn images_inside_parquet_are_named_by_their_bytes_and_read_when_needed() {
         cell.row = 9;
     }
     assert!(gone.read().unwrap_err().to_string().contains("has the file changed"));
-    let message = fails(Format::Parquet, "parquet/paths.parquet", &ReadOptions::default());
+    let message = fails(Format::Parquet, "parquet-more/gzip.parquet", &ReadOptions::default());
     assert!(message.contains("snappy or zstd"), "{message}");
+    let mut columns = Columns::default();
+    columns.set("image=file").unwrap();
+    let options = ReadOptions { columns: Some(columns), ..ReadOptions::default() };
+    let (examples, ..) = read(Format::Parquet, "parquet-more/paths.parquet", &options);
+    assert_eq!(examples[1].images[0].own_file(), Some(&*fixture("parquet-more/b.png")));
+    assert_eq!((examples[0].labels["score"].as_str(), examples[0].task), ("0.5", Task::Caption));
     let message = fails(Format::Parquet, "csv/a.png", &ReadOptions::default());
     assert!(message.contains("is no parquet file that can be read"), "{message}");
 }
