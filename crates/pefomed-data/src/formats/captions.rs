@@ -102,8 +102,8 @@ fn found_in(path: &Path, set: Set) -> Result<Vec<PathBuf>, DataError> {
 
 /// The split that the name or a folder of the path tells, the innermost first.
 fn split_of(file: &Path) -> Split {
-    let parts = file.ancestors().take(4).filter(|part| part.file_name().is_some());
-    parts.filter_map(split_in_name).next().unwrap_or(Split::Train)
+    let mut parts = file.ancestors().take(4).filter(|part| part.file_name().is_some());
+    parts.find_map(split_in_name).unwrap_or(Split::Train)
 }
 
 struct Captions<'a> {
