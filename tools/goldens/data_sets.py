@@ -122,10 +122,12 @@ def captions() -> None:
         write(f"{base}/captions.txt", f"ROCO_0000{number}\t Axial CT, with contrast.\n")
         if split == "train":
             rows = [["id", "name", "caption"], [f"ROCO_0000{number}", name, "Axial CT, with contrast.\n"],
-                    ["ROCO_00003", "PMC2_b.jpg", 'A "ring" sign']]
+                    ["ROCO_00003", "PMC2_b.jpg ", 'A "ring" sign']]
             out = io.StringIO()
             csv.writer(out, lineterminator="\n").writerows(rows)
             write(f"{base}/traindata.csv", out.getvalue())
+        if split == "train":
+            write(f"{base}/images/ROCO_00003.jpg", png(3))
         write(f"{base}/images/{name if split == 'train' else f'ROCO_0000{number}.jpg'}", png(number))
     write("rocov2/train_captions.csv", "ID,Caption\nROCOv2_2023_train_000001,Head CT\nROCOv2_2023_train_000002,\n")
     write("rocov2/valid_captions.csv", "ID,Caption\nROCOv2_2023_valid_000001,Chest film\n")
@@ -135,6 +137,7 @@ def captions() -> None:
     write("imageclef/caption_prediction_train.csv",
           head + "ImageCLEFmedCaption_2022_train_000001\tCT, axial; arrow\r\nImageCLEFmedCaption_2022_train_000002\tUltrasound\r\n")
     write("imageclef/caption_prediction_valid.csv", head + "ImageCLEFmedCaption_2022_valid_084258\tMRI\r\n")
+    write("imageclef/ImageCLEFmedCaption_2022_concept_detection_train.csv", "ID\tcuis\r\nx\tC0040405\r\n")
     write("imageclef/train/ImageCLEFmedCaption_2022_train_000001.jpg", png(12))
 
 
@@ -248,14 +251,16 @@ def parquet() -> None:
     pq.write_table(train, ROOT / "parquet/data/train-00000-of-00001.parquet", compression="snappy", row_group_size=3)
     test = table([{"bytes": b, "path": "x.png"}], question=["is it lung?"], answer=["Yes."], age=pa.array([1], type=pa.int32()))
     pq.write_table(test, ROOT / "parquet/data/test-00000-of-00001.parquet", compression="zstd", data_page_version="2.0")
+    ROOT.joinpath("parquet-more").mkdir(parents=True, exist_ok=True)
     several = pa.table({
         "id": ["1", "2"],
         "images": pa.array([[{"bytes": a, "path": None}, None, {"bytes": b, "path": None}], []], type=pa.list_(image)),
         "caption": ["Two pictures.", "None."],
     })
-    pq.write_table(several, ROOT / "parquet/several.parquet", compression="none", use_dictionary=False)
+    pq.write_table(several, ROOT / "parquet-more/several.parquet", compression="none", use_dictionary=False)
     paths = pa.table({"file": ["a.png", "b.png"], "text": ["A.", "B."], "score": [0.5, 1.0]})
-    pq.write_table(paths, ROOT / "parquet/paths.parquet", compression="gzip")
+    pq.write_table(paths, ROOT / "parquet-more/paths.parquet", compression="zstd")
+    pq.write_table(paths, ROOT / "parquet-more/gzip.parquet", compression="gzip")
 
 
 def hostile() -> None:

@@ -137,7 +137,7 @@ fn root(parents: &mut [usize], mut index: usize) -> usize {
     index
 }
 
-/// Names a split by its contents: SHA-256 over split, id, images, question and answer of all
+/// Names a split by its contents: SHA-256 over split, id, images, question and answers of all
 /// examples, sorted, as 64 hexadecimal digits. Two runs with the same digest were trained and
 /// tested on the same rows.
 pub fn split_digest(examples: &[Example]) -> String {
@@ -146,13 +146,12 @@ pub fn split_digest(examples: &[Example]) -> String {
         .map(|example| {
             let images: Vec<&str> =
                 example.images.iter().map(|image| image.name.as_str()).collect();
-            files::digest([
-                example.split.to_string().as_str(),
-                &example.id,
-                &files::digest(&images),
-                &example.instruction,
-                &example.answer,
-            ])
+            let split = example.split.to_string();
+            let images = files::digest(&images);
+            let mut parts =
+                vec![split.as_str(), &example.id, &images, &example.instruction, &example.answer];
+            parts.extend(example.other_answers.iter().map(String::as_str));
+            files::digest(parts)
         })
         .collect();
     rows.sort_unstable();

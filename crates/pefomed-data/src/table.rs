@@ -25,6 +25,8 @@ struct Passed {
     lines: usize,
     /// Double quotes.
     quotes: usize,
+    /// Whether all has been passed on.
+    ended: bool,
 }
 
 impl Passed {
@@ -64,6 +66,7 @@ impl Read for Noting {
             }
         }
         passed.bytes += count as u64;
+        passed.ended |= count == 0 && !out.is_empty();
         Ok(count)
     }
 }
@@ -166,7 +169,7 @@ impl Table {
             let start = self.record.position().map_or(0, csv::Position::byte);
             let line = passed.line_at(start);
             // A quote that is never closed takes all that follows into one field.
-            let swallowed = self.reader.is_done()
+            let swallowed = passed.ended
                 && passed.quotes % 2 == 1
                 && self.record.iter().any(|cell| cell.contains(&b'\n'));
             let problem = swallowed.then(|| {

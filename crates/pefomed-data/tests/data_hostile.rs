@@ -102,7 +102,7 @@ const SEEDS: [(Format, &str); 16] = [
     (Format::Messages, "messages/data.jsonl"),
     (Format::Csv, "csv/train.csv"),
     (Format::Parquet, "parquet/data/train-00000-of-00001.parquet"),
-    (Format::Parquet, "parquet/several.parquet"),
+    (Format::Parquet, "parquet-more/several.parquet"),
 ];
 
 proptest! {

@@ -98,6 +98,39 @@ fn impossible_shares_are_refused() {
 }
 
 #[test]
+fn folds_are_disjoint_and_hold_every_group() {
+    let names: Vec<String> = (0..60).map(|number| format!("p{number}")).collect();
+    let fold = |fold: u64, of: u64| -> Vec<usize> {
+        let mut examples: Vec<Example> =
+            names.iter().enumerate().map(|(id, name)| example(id, name, &[name])).collect();
+        let salt = "a".to_owned();
+        assign(&mut examples, &SplitRule::Fold { fold, of, salt }).unwrap();
+        let tested = examples.iter().filter(|example| example.split == Split::Test);
+        tested.map(|example| example.row).collect()
+    };
+    let folds: Vec<Vec<usize>> = (1..=5).map(|number| fold(number, 5)).collect();
+    assert!(folds.iter().all(|fold| (4..=22).contains(&fold.len())), "{folds:?}");
+    let mut all = folds.concat();
+    all.sort_unstable();
+    assert_eq!(all, (0..60).collect::<Vec<_>>());
+    assert_eq!(fold(2, 5), folds[1]);
+    // The group that the test of hashes names has the hash 15,434,841,016,515,204,881: its
+    // last digit, 1, puts it into the second of five folds.
+    let name = "synpic54610.jpg";
+    let mut examples = [example(1, name, &[name])];
+    for (number, split) in [(1, Split::Train), (2, Split::Test), (3, Split::Train)] {
+        let rule = SplitRule::Fold { fold: number, of: 5, salt: String::new() };
+        assign(&mut examples, &rule).unwrap();
+        assert_eq!(examples[0].split, split, "{number}");
+    }
+    for (number, of) in [(0, 5), (6, 5), (1, 1), (1, 0)] {
+        let rule = SplitRule::Fold { fold: number, of, salt: String::new() };
+        let error = assign(&mut [], &rule).unwrap_err();
+        assert!(matches!(error, DataError::SplitFold { .. }), "{error}");
+    }
+}
+
+#[test]
 fn leakage_counts_groups_images_and_questions() {
     let mut examples = vec![
         example(1, "p1", &["a"]),

@@ -67,6 +67,39 @@ fn shared_images_fail_a_strict_check_and_a_hashed_split_has_none() {
 }
 
 #[test]
+fn rows_that_cannot_be_read_are_listed_and_the_others_counted() {
+    let folder = with_data();
+    let file = folder.path().join("vqa.jsonl");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{text}{{\"id\": 99\n")).unwrap();
+    let done = pefomed(folder.path(), CHECK);
+    assert_eq!(done.code, Some(1));
+    for part in [
+        "all      27       9       9",
+        "left out, because they cannot be read: 1",
+        "1 unusable-row (error):",
+        "row 28: not valid JSON",
+    ] {
+        assert!(done.out.contains(part), "no `{part}` in\n{}", done.out);
+    }
+}
+
+#[test]
+fn options_reach_the_reader_and_folds_the_split() {
+    let folder = with_data();
+    let table = "picture,question,answer\np0.png,Side?,left\np1.png,Side?,top\n";
+    fs::write(folder.path().join("t.csv"), table).unwrap();
+    let check = "data check t.csv --format csv --images images";
+    let out = pefomed(folder.path(), &format!("{check} --column image=picture --fold 1/2")).ok();
+    assert!(out.contains("images: 2 decoded"), "{out}");
+    let error = pefomed(folder.path(), &format!("{check} --column image=pictures")).fails(1);
+    assert!(error.contains("did you mean `picture`?"), "{error}");
+    let error = pefomed(folder.path(), &format!("{check} --language en")).fails(1);
+    assert!(error.contains("format `csv` does not take `language`"), "{error}");
+    pefomed(folder.path(), &format!("{check} --split fold --fold half")).fails(2);
+}
+
+#[test]
 fn a_mistyped_field_is_an_error_with_its_row() {
     let folder = with_data();
     fs::write(

@@ -81,7 +81,9 @@ fn found_in(path: &Path, set: Set) -> Result<Vec<PathBuf>, DataError> {
             let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             let name = name.to_lowercase();
             let is_table = [".csv", ".tsv", ".csv.gz"].iter().any(|end| name.ends_with(end));
-            if is_table && name.contains("caption") && file.is_file() {
+            // `ImageCLEFmedCaption_2022_concept_detection_train.csv` holds no captions.
+            let is_other = name.contains("concept");
+            if is_table && name.contains("caption") && !is_other && file.is_file() {
                 found.push(file);
             }
         }
@@ -102,8 +104,8 @@ fn found_in(path: &Path, set: Set) -> Result<Vec<PathBuf>, DataError> {
 
 /// The split that the name or a folder of the path tells, the innermost first.
 fn split_of(file: &Path) -> Split {
-    let parts = file.ancestors().take(4).filter(|part| part.file_name().is_some());
-    parts.filter_map(split_in_name).next().unwrap_or(Split::Train)
+    let mut parts = file.ancestors().take(4).filter(|part| part.file_name().is_some());
+    parts.find_map(split_in_name).unwrap_or(Split::Train)
 }
 
 struct Captions<'a> {
@@ -178,7 +180,14 @@ impl Captions<'_> {
         let file = inner_path(file).ok_or_else(|| {
             self.error(row, format!("`{file}` is no name of a file in the image folder"))
         })?;
-        let image = self.places.image(&file);
+        let mut image = self.places.image(&file);
+        // Some copies name the images by the id, whatever the table says.
+        if !image.path().is_file()
+            && let Some(by_id) = inner_path(id).map(|id| self.places.image(&id))
+            && by_id.path().is_file()
+        {
+            image = by_id;
+        }
         Ok(Example {
             id: id.to_owned(),
             group: image.name.clone(),

@@ -153,9 +153,8 @@ fn turns(
 ) -> Result<(Vec<Turn>, usize), DataError> {
     let list = match shape {
         Shape::Llava => "conversations",
-        Shape::Messages => "messages",
         Shape::ShareGpt if row.value("conversations").is_some() => "conversations",
-        Shape::ShareGpt => "messages",
+        Shape::Messages | Shape::ShareGpt => "messages",
     };
     let Some(value) = row.value(list) else {
         return Err(row.error(format!("`{list}` is missing: every row needs it")));

@@ -27,12 +27,11 @@ impl Locator {
     /// Looks in the folder that was given, else beside `file` and in its subfolder `images`; in
     /// each also in the folder of the split.
     pub(super) fn beside(file: &Path, given: Option<&Path>, split: Option<Split>) -> Self {
-        let roots = match given {
-            Some(folder) => vec![folder.to_owned()],
-            None => {
-                let folder = file.parent().unwrap_or(Path::new(""));
-                vec![folder.to_owned(), folder.join("images")]
-            }
+        let roots = if let Some(folder) = given {
+            vec![folder.to_owned()]
+        } else {
+            let folder = file.parent().unwrap_or(Path::new(""));
+            vec![folder.to_owned(), folder.join("images")]
         };
         let names: &[&str] = match split {
             None => &[],
@@ -49,10 +48,9 @@ impl Locator {
     pub(super) fn image(&mut self, name: &str) -> ImageSource {
         let at = |folder: &PathBuf, ending: &str| folder.join(format!("{name}{ending}"));
         let (folder, ending) = self.last;
-        if let Some(known) = self.folders.get(folder).map(|folder| at(folder, ENDINGS[ending])) {
-            if known.is_file() {
-                return ImageSource::file(name, known);
-            }
+        let known = self.folders.get(folder).map(|folder| at(folder, ENDINGS[ending]));
+        if let Some(known) = known.filter(|known| known.is_file()) {
+            return ImageSource::file(name, known);
         }
         for (folder_number, folder) in self.folders.iter().enumerate() {
             for (ending_number, ending) in ENDINGS.into_iter().enumerate() {

@@ -55,13 +55,13 @@ fn language_of(file: &Path) -> Option<Language> {
 fn read_file(path: &Path, reading: &mut Reading<'_>) -> Result<(), DataError> {
     let split = split_in_name(path).unwrap_or(Split::Train);
     let language = language_of(path);
-    if let (Some(wanted), Some(found)) = (reading.options.language, language) {
-        if wanted != found {
-            return Err(DataError::Layout {
-                path: path.to_owned(),
-                problem: format!("it is in the language `{found}`, but `{wanted}` is asked for"),
-            });
-        }
+    if let (Some(wanted), Some(found)) = (reading.options.language, language)
+        && wanted != found
+    {
+        return Err(DataError::Layout {
+            path: path.to_owned(),
+            problem: format!("it is in the language `{found}`, but `{wanted}` is asked for"),
+        });
     }
     json::lines(path, &mut |row, _| {
         reading.take(path, row.and_then(|row| example(row, split, language)))

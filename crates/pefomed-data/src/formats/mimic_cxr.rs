@@ -76,7 +76,7 @@ struct Release {
 /// The images of one study; they follow one another in the split file.
 struct Study {
     row: usize,
-    study: String,
+    number: String,
     subject: String,
     split: String,
     images: Vec<String>,
@@ -115,7 +115,9 @@ impl Release {
                 }
             };
             match &mut open {
-                Some(before) if before.study == study.study && before.subject == study.subject => {
+                Some(before)
+                    if before.number == study.number && before.subject == study.subject =>
+                {
                     before.images.push(image);
                 }
                 _ => {
@@ -151,7 +153,7 @@ impl Release {
             }
         }
         let (row, images) = (row.line, vec![dicom.clone()]);
-        Ok((dicom, Study { row, study, subject, split, images }))
+        Ok((dicom, Study { row, number: study, subject, split, images }))
     }
 
     fn error(&self, row: usize, problem: impl Into<String>) -> DataError {
@@ -172,7 +174,7 @@ impl Release {
 
     /// The example, or why the study makes none.
     fn example(&mut self, study: Study) -> Result<Result<Example, String>, DataError> {
-        let Study { row, study, subject, split, mut images } = study;
+        let Study { row, number: study, subject, split, mut images } = study;
         let split = split.parse::<Split>().map_err(|problem| self.error(row, problem))?;
         let folder = format!("files/p{}/p{subject}/s{study}", subject.get(..2).unwrap_or(&subject));
         let report = format!("{folder}.txt");

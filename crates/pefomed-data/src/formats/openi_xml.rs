@@ -141,7 +141,8 @@ fn named<'a, 'i: 'a>(
 
 /// The text of an element, its blanks and line ends as single blanks.
 fn content(node: Node<'_, '_>) -> String {
-    let text: String = node.descendants().filter_map(|node| node.text()).collect();
+    let text: String =
+        node.descendants().filter(Node::is_text).filter_map(|node| node.text()).collect();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

@@ -76,12 +76,11 @@ impl<'a> Row<'a> {
     /// Like [`Row::text`], for a field that every row must have.
     pub(super) fn required_text(&self, key: &str) -> Result<String, DataError> {
         self.text(key)?.ok_or_else(|| {
-            self.error(match self.fields.get(key) {
-                Some(_) => format!("`{key}` is null: give a text or a number"),
-                None => {
-                    let near = names::suggestion(key, self.keys());
-                    format!("`{key}` is missing: every row needs it{near}")
-                }
+            self.error(if self.fields.contains_key(key) {
+                format!("`{key}` is null: give a text or a number")
+            } else {
+                let near = names::suggestion(key, self.keys());
+                format!("`{key}` is missing: every row needs it{near}")
             })
         })
     }
@@ -149,7 +148,7 @@ pub(super) fn inner_path(name: &str) -> Option<String> {
     let is_inside = !name.is_empty()
         && !name.contains('\0')
         && !name.starts_with('/')
-        && !(name.as_bytes().get(1) == Some(&b':'))
+        && name.as_bytes().get(1) != Some(&b':')
         && !name.split('/').any(|part| part == "..");
     is_inside.then(|| name.to_owned())
 }

@@ -417,6 +417,28 @@ fn overrides_reach_every_kind_of_place() {
 }
 
 #[test]
+fn a_data_set_says_how_it_is_read() {
+    let text = SMALL.replace(
+        "format = \"jsonl\"\npath = \"vqa.jsonl\"",
+        "format = \"csv\"\npath = \"t.csv\"\ntask = \"vqa\"\nstrict = false\n\
+         columns = { question = \"q\", labels = [\"organ\"] }\n\
+         split = { rule = \"fold\", fold = 2, of = 5 }",
+    );
+    let recipe = parse(&text, &[]).unwrap();
+    let data = &recipe.data["vqa"];
+    let columns = data.options().columns.unwrap();
+    assert_eq!((columns.question.as_deref(), data.strict), (Some("q"), false));
+    assert_eq!(data.split, SplitRule::Fold { fold: 2, of: 5, salt: String::new() });
+    let again = Recipe::from_str(&recipe.to_toml().unwrap(), Path::new("/")).unwrap();
+    assert_eq!(again, recipe);
+    let wrong = SMALL.replace("format = \"jsonl\"", "format = \"jsonl\"\nlanguage = \"en\"");
+    let message = message(&wrong, &[]);
+    assert!(message.contains("format `jsonl` does not take `language`"), "{message}");
+    assert!(parse(&text.replace("question =", "qestion ="), &[]).is_err());
+    assert!(parse(&text.replace("fold = 2", "fold = 6"), &[]).is_err());
+}
+
+#[test]
 fn a_path_in_an_override_starts_at_the_working_directory() {
     let here = std::env::current_dir().unwrap();
     let recipe = parse(SMALL, &["output=runs/2024", "data.vqa.path=2024"]).unwrap();
