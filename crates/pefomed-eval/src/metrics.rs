@@ -279,8 +279,8 @@ pub struct BaselineMetrics {
     pub margin: Estimate,
 }
 
-/// Exact match under the true image less that under a control, paired over items; for captions and
-/// reports also the lexical and clinical metrics, and the external scorers' for all.
+/// Scores under the true image less those under a control, paired over items: exact match and token
+/// overlap; for captions and reports also the lexical and clinical metrics; and external scores.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ImageDependence {
     /// The control.
@@ -293,6 +293,12 @@ pub struct ImageDependence {
     pub unpaired: usize,
     /// Difference over all paired items.
     pub overall: Estimate,
+    /// Difference of token F1; absent in files of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_f1: Option<Estimate>,
+    /// Difference of token recall.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_recall: Option<Estimate>,
     /// Over open questions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open: Option<Estimate>,

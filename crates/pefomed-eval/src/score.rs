@@ -373,10 +373,12 @@ impl<'a> Scoring<'a> {
             .collect();
         let totals = |kind: Option<AnswerType>| {
             ClusterTotals::new(
-                pairs
-                    .iter()
-                    .filter(|(item, _)| kind.is_none() || item.answer_type == kind)
-                    .map(|(item, other)| (item.group(), [item.scores[0] - other.scores[0]])),
+                pairs.iter().filter(|(item, _)| kind.is_none() || item.answer_type == kind).map(
+                    |(item, other)| {
+                        let lost = |k: usize| item.scores[k] - other.scores[k];
+                        (item.group(), [lost(0), lost(1), lost(2)])
+                    },
+                ),
             )
         };
         let estimate = |kind: Option<AnswerType>| -> Option<Estimate> {
@@ -384,6 +386,7 @@ impl<'a> Scoring<'a> {
             (totals.items() > 0).then(|| totals.estimates(options)[0])
         };
         let all = totals(None);
+        let [_, token_f1, token_recall] = all.estimates(options);
         // Two files with one item each have no document frequencies to speak of.
         let has_cider = true_items.len() > 1 && control_items.len() > 1;
         let labelled = pairs
@@ -404,6 +407,8 @@ impl<'a> Scoring<'a> {
             groups: all.groups(),
             unpaired: true_items.len() + control_items.len() - 2 * pairs.len(),
             overall: estimate(None)?,
+            token_f1: (all.items() > 0).then_some(token_f1),
+            token_recall: (all.items() > 0).then_some(token_recall),
             open: estimate(Some(AnswerType::Open)),
             closed: estimate(Some(AnswerType::Closed)),
             lexical: meteor.map(|meteor| lexical_differences(&pairs, meteor, has_cider, options)),

@@ -124,6 +124,12 @@ impl TaskMetrics {
                 let cell = estimate.as_ref().map(number::difference);
                 put(self.conditions.len() + column, name, cell);
             }
+            for (name, estimate) in
+                [("token F1", drop.token_f1), ("token recall", drop.token_recall)]
+            {
+                let cell = estimate.as_ref().map(number::difference);
+                put(self.conditions.len() + column, name, cell);
+            }
         }
         rows.extend(self.external_rows());
         rows

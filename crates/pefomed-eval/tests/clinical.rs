@@ -132,6 +132,20 @@ fn an_empty_text_has_no_label_and_any_other_without_findings_has_one() {
 }
 
 #[test]
+fn a_model_that_repeats_itself_holds_nothing_up() {
+    let begin = Instant::now();
+    for words in ["no effusion ", "no, and effusion or edema, ", "heart is normal, ", "possible "] {
+        let labels = found(&words.repeat(20_000));
+        assert!(!labels.is_empty(), "{words}");
+    }
+    let seconds = begin.elapsed().as_secs_f64();
+    assert!(seconds < 30.0, "{seconds} s");
+    // A sentence without end is cut, and each part is read.
+    let labels = found(&format!("{}effusion", "word ".repeat(1_000)));
+    assert_eq!(labels[&Finding::PleuralEffusion], Label::Positive);
+}
+
+#[test]
 fn ten_thousand_reports_take_a_moment() {
     let texts: Vec<String> = lines().into_iter().map(|line| line.text).collect();
     // Reports of 60 words, as long as those of chest images are.

@@ -11,6 +11,9 @@ use super::finding::{Finding, Label};
 use super::lists::{Cue, Effect, Lists, Mention, Reach, Sign};
 use super::words::{Mark, Token};
 
+/// How many words a cue reaches at most: longer than any list, so that it ends no scope of a sentence that
+/// a person wrote.
+const REACH: usize = 40;
 /// Most words between an adjective and the organ it speaks of: "normal cardiac and mediastinal contours".
 const BEFORE_ORGAN: usize = 3;
 /// Most words between two findings that an "or" makes alternatives.
@@ -30,6 +33,12 @@ struct Sentence<'a> {
     tokens: &'a [Token],
     mentions: Vec<Found<Mention>>,
     cues: Vec<Found<Cue>>,
+    /// For every word whether a statement breaks off there.
+    breaks: Vec<bool>,
+    /// For every word whether an "or" follows before the statement breaks off: a list goes on.
+    goes_on: Vec<bool>,
+    /// For every word whether it is a comma or an "and" that begins a statement of its own.
+    begins: Vec<bool>,
 }
 
 /// Gives every finding that a sentence labels.
@@ -70,7 +79,26 @@ impl<'a> Sentence<'a> {
             };
             at = end.unwrap_or(at + 1);
         }
-        Self { lists, tokens, mentions, cues }
+        let mut sentence = Self {
+            lists,
+            tokens,
+            mentions,
+            cues,
+            breaks: vec![false; tokens.len()],
+            goes_on: vec![false; tokens.len()],
+            begins: Vec::new(),
+        };
+        for cue in sentence.cues.iter().filter(|cue| cue.what == Cue::Break) {
+            sentence.breaks[cue.start] = true;
+        }
+        let mut goes_on = false;
+        for place in (0..tokens.len()).rev() {
+            let is_alternative = lists.alternative.contains(&tokens[place].word);
+            goes_on = (goes_on || is_alternative) && !sentence.breaks[place];
+            sentence.goes_on[place] = goes_on;
+        }
+        sentence.begins = (0..tokens.len()).map(|place| sentence.begins_statement(place)).collect();
+        sentence
     }
 
     fn label(&self, mention: &Found<Mention>) -> Option<Label> {
@@ -103,6 +131,9 @@ impl<'a> Sentence<'a> {
         let mut nearest: Option<(Effect, usize)> = None;
         for cue in self.cues.iter().rev().filter(|cue| cue.end <= at) {
             let Cue::Says(effect, Reach::Forward | Reach::Beside) = cue.what else { continue };
+            if at - cue.end > REACH {
+                break;
+            }
             if !self.reaches(effect, cue.end, at) {
                 continue;
             }
@@ -121,44 +152,34 @@ impl<'a> Sentence<'a> {
 
     /// Whether a cue that ends at `from` still acts on the word `at`.
     fn reaches(&self, effect: Effect, from: usize, at: usize) -> bool {
+        if at - from > REACH {
+            return false;
+        }
         let mut after_verb = false;
         for place in from..=at {
-            if place > from && self.tokens[place].mark == Mark::Colon {
+            let token = self.tokens[place];
+            if (place > from && token.mark == Mark::Colon) || (place < at && self.breaks[place]) {
                 return false;
             }
-            let begins = self.cues.iter().filter(|cue| cue.start == place);
-            if begins.clone().any(|cue| cue.what == Cue::Break) && place < at {
-                return false;
-            }
-            let is_comma = self.tokens[place].mark == Mark::Comma;
-            let is_and = self.lists.and == self.tokens[place].word;
-            if place > from && (is_comma || is_and) && !self.goes_on(place) {
-                let ends = effect == Effect::Uncertain && is_comma;
-                if ends || (is_comma && after_verb) || self.begins_statement(place, is_and) {
+            if place > from && !self.goes_on[place] {
+                let is_comma = token.mark == Mark::Comma;
+                let ends = effect == Effect::Uncertain || after_verb;
+                if self.begins[place] || (is_comma && ends) {
                     return false;
                 }
             }
-            after_verb |= self.lists.verbs.contains(&self.tokens[place].word);
+            after_verb |= self.lists.verbs.contains(&token.word);
         }
         true
     }
 
-    /// Whether a list is still going on at a comma: an "or" follows before the statement ends.
-    fn goes_on(&self, at: usize) -> bool {
-        let until = self.next_break(at);
-        (at..until).any(|place| self.lists.alternative.contains(&self.tokens[place].word))
-    }
-
-    /// Where the next break stands at or after a word.
-    fn next_break(&self, at: usize) -> usize {
-        let breaks = self.cues.iter().filter(|cue| cue.what == Cue::Break && cue.start >= at);
-        breaks.map(|cue| cue.start).min().unwrap_or(self.tokens.len())
-    }
-
-    /// Whether what follows a comma or an "and" is a statement of its own.
-    fn begins_statement(&self, place: usize, is_and: bool) -> bool {
-        let and_after_comma = self.tokens[place].word == self.lists.and;
-        let first = place + usize::from(is_and || and_after_comma);
+    /// Whether a comma or an "and" begins a statement of its own.
+    fn begins_statement(&self, place: usize) -> bool {
+        let is_and = self.tokens[place].word == self.lists.and;
+        if !is_and && self.tokens[place].mark != Mark::Comma {
+            return false;
+        }
+        let first = place + usize::from(is_and);
         let Some(word) = self.tokens.get(first) else { return false };
         if self.lists.affirming.contains(&word.word) {
             return true;
@@ -173,16 +194,14 @@ impl<'a> Sentence<'a> {
         if self.cues.iter().any(|cue| cue.start == first && says(cue)) {
             return true;
         }
-        let mut rest = first;
-        while let Some(token) = self.tokens.get(rest) {
-            if rest > first && (token.mark != Mark::None || token.word == self.lists.and) {
+        for (place, token) in self.tokens.iter().enumerate().skip(first) {
+            if place > first && (token.mark != Mark::None || token.word == self.lists.and) {
                 return false;
             }
             if self.lists.verbs.contains(&token.word) {
-                let next = self.tokens.get(rest + 1);
+                let next = self.tokens.get(place + 1);
                 return next.is_none_or(|next| !self.lists.evidential.contains(&next.word));
             }
-            rest += 1;
         }
         false
     }
@@ -190,6 +209,9 @@ impl<'a> Sentence<'a> {
     /// The effect of what stands behind a word: `end` is where the mention ends.
     fn backward(&self, end: usize) -> Option<Effect> {
         for cue in self.cues.iter().filter(|cue| cue.start >= end) {
+            if cue.start - end > REACH {
+                break;
+            }
             let Cue::Says(effect, reach) = cue.what else { continue };
             let acts = match reach {
                 Reach::Forward => false,
@@ -213,15 +235,13 @@ impl<'a> Sentence<'a> {
             || self.lists.plural.contains(&self.tokens[cue.start].word);
         let relative =
             |place: usize| place > 0 && self.lists.relative.contains(&self.tokens[place - 1].word);
-        between.clone().all(|place| {
+        let is_open = |place: usize| {
             let token = self.tokens[place];
             let is_verb = self.lists.verbs.contains(&token.word) && !relative(place);
-            !is_verb && token.mark != Mark::Colon && (token.mark != Mark::Comma || is_list)
-        }) && (self.tokens[cue.start].mark != Mark::Comma)
-            && !self
-                .cues
-                .iter()
-                .any(|other| other.what == Cue::Break && between.contains(&other.start))
+            let is_comma = token.mark == Mark::Comma && !is_list;
+            !is_verb && !is_comma && token.mark != Mark::Colon && !self.breaks[place]
+        };
+        between.clone().all(is_open) && self.tokens[cue.start].mark != Mark::Comma
     }
 
     /// Whether a cue without a verb speaks of the mention right before it: nothing follows that it
@@ -240,7 +260,8 @@ impl<'a> Sentence<'a> {
     }
 
     fn has_comma(&self, from: usize, to: usize) -> bool {
-        self.tokens[from..to].iter().any(|token| token.mark == Mark::Comma)
+        let between = self.tokens.get(from..to).unwrap_or_default();
+        between.iter().any(|token| token.mark == Mark::Comma)
     }
 
     /// What the nearest word that speaks of an organ says.
@@ -252,7 +273,8 @@ impl<'a> Sentence<'a> {
                 Cue::Abnormal(finding) => finding == organ.what.finding,
                 _ => false,
             };
-            if !speaks {
+            let is_far = cue.start > organ.end + REACH || cue.end + REACH < organ.start;
+            if !speaks || is_far {
                 continue;
             }
             let distance = if cue.start >= organ.end {

@@ -54,6 +54,9 @@ const ABBREVIATIONS: [&str; 8] = ["dr", "mr", "mrs", "ms", "vs", "approx", "eg",
 /// Longest heading, in characters, that a line may begin with.
 const HEADING: usize = 60;
 
+/// Most words of a sentence; a longer one is read as several, so that no text takes long.
+const LONGEST: usize = 200;
+
 /// Gives the sentences of a text in order. `ends_in_colon` tells a heading that has no more in its
 /// line.
 pub(super) fn sentences(text: &str, words: &Words, mut give: impl FnMut(&[Token], bool)) {
@@ -74,6 +77,10 @@ pub(super) fn sentences(text: &str, words: &Words, mut give: impl FnMut(&[Token]
         }
         let abbreviated = ABBREVIATIONS.contains(&word.as_str());
         if !word.is_empty() {
+            if tokens.len() == LONGEST {
+                give(&tokens, false);
+                tokens.clear();
+            }
             tokens.push(Token { word: words.find(&word), mark });
             word.clear();
             mark = Mark::None;
