@@ -1,22 +1,22 @@
 //! DICOM files against pydicom, and against files that mean harm.
 
-mod data_common;
-
 use std::path::{Path, PathBuf};
 
 use pefomed_data::DataError;
+use pefomed_data::check::{CheckOptions, ProblemKind, check};
+use pefomed_data::formats::{Format, read as read_examples};
 use pefomed_data::image::view::WindowChoice;
 use pefomed_data::image::window::{Curve, WindowOrigin};
 use pefomed_data::image::{DecodedImage, View, decode, decode_bytes, decode_view};
 use proptest::prelude::*;
 use serde_json::Value;
 
-fn folder() -> PathBuf {
+fn folder_of_fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/dicom")
 }
 
 fn read(name: &str) -> Vec<u8> {
-    std::fs::read(folder().join(name)).unwrap()
+    std::fs::read(folder_of_fixtures().join(name)).unwrap()
 }
 
 fn bytes_of(hex: &Value) -> Vec<u8> {
@@ -38,7 +38,7 @@ fn every_kind_of_file_looks_as_pydicom_has_it() {
     let pictures = golden["pictures"].as_object().unwrap();
     assert_eq!(pictures.len(), 43);
     for (name, expected) in pictures {
-        let image = decode(&folder().join(name)).unwrap();
+        let image = decode(&folder_of_fixtures().join(name)).unwrap();
         let size = [image.width, image.height].map(u64::from);
         let side = |index: usize| expected["size"][index].as_u64().unwrap();
         assert_eq!(size, [side(0), side(1)], "{name}");
@@ -84,7 +84,7 @@ fn shipped_files_of_pydicom_look_as_pydicom_has_them() {
     }
     eprintln!("{equal} pictures equal, {near} within one grey level; the others:");
     others.iter().for_each(|line| eprintln!("  {line}"));
-    assert!(equal + near >= 50, "{equal} + {near}");
+    assert!(equal + near >= 54, "{equal} + {near}");
 }
 
 /// Sixteen by sixteen pixels, evenly spread.
@@ -100,8 +100,9 @@ fn sampled(image: &DecodedImage) -> Vec<u8> {
 
 #[test]
 fn the_window_used_is_recorded() {
-    let window =
-        |name: &str| decode(&folder().join(name)).unwrap().rendering.unwrap().window.unwrap();
+    let window = |name: &str| {
+        decode(&folder_of_fixtures().join(name)).unwrap().rendering.unwrap().window.unwrap()
+    };
     let file = window("ct.dcm");
     assert_eq!((file.center, file.width, file.origin), (40.0, 400.0, WindowOrigin::File));
     let lung = window("ct.dcm#window=lung");
@@ -110,7 +111,8 @@ fn the_window_used_is_recorded() {
     assert_eq!(window("voi-table.dcm").origin, WindowOrigin::LookupTable);
     assert_eq!(window("no-window.dcm").origin, WindowOrigin::Range);
     assert_eq!(window("eight.dcm").origin, WindowOrigin::Bits);
-    let second = decode(&folder().join("enhanced.dcm#frame=2")).unwrap().rendering.unwrap();
+    let second =
+        decode(&folder_of_fixtures().join("enhanced.dcm#frame=2")).unwrap().rendering.unwrap();
     assert_eq!((second.frame, second.frames, second.window.unwrap().center), (2, 3, 1100.0));
 }
 
@@ -122,7 +124,7 @@ fn what_is_not_there_is_said() {
         ("ct.dcm#slice=2", "choose a picture of a DICOM file with frame=N"),
         ("no-window.dcm#window=lung", "Hounsfield units, which only CT has"),
     ] {
-        let error = decode(&folder().join(name)).unwrap_err();
+        let error = decode(&folder_of_fixtures().join(name)).unwrap_err();
         assert!(matches!(error, DataError::View { .. }), "{error}");
         let error = error.to_string();
         assert!(error.contains(part) && error.contains(name), "{error}");
@@ -130,6 +132,44 @@ fn what_is_not_there_is_said() {
     let png = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/images/palette.png");
     let error = decode(&png.with_file_name("palette.png#window=lung")).unwrap_err().to_string();
     assert!(error.contains("already drawn"), "{error}");
+}
+
+#[test]
+fn a_data_set_may_name_frames_and_slices() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = folder.path().join("images");
+    std::fs::create_dir(&images).unwrap();
+    for name in ["ct.dcm", "enhanced.dcm"] {
+        std::fs::copy(folder_of_fixtures().join(name), images.join(name)).unwrap();
+    }
+    let volume = folder_of_fixtures().with_file_name("nifti").join("series.nii.gz");
+    std::fs::copy(volume, images.join("series.nii.gz")).unwrap();
+    let names = [
+        "ct.dcm#window=lung",
+        "enhanced.dcm#frame=2",
+        "enhanced.dcm#frame=9",
+        "series.nii.gz#axis=x&slice=2",
+        "gone.dcm#frame=1",
+    ];
+    let line = |(index, name): (usize, &&str)| {
+        let line =
+            serde_json::json!({"id": index, "image": name, "question": "Side?", "answer": "left"});
+        line.to_string()
+    };
+    let lines: Vec<String> = names.iter().enumerate().map(line).collect();
+    let path = folder.path().join("vqa.jsonl");
+    std::fs::write(&path, lines.join("\n")).unwrap();
+    let examples = read_examples(Format::Jsonl, &path, Some(&images)).unwrap();
+    let report = check(&examples, &CheckOptions::default());
+    let summary = &report.images;
+    assert_eq!((summary.files, summary.decoded), (5, 3));
+    assert_eq!((summary.missing, summary.unreadable, summary.grey), (1, 1, 3));
+    let unreadable = report
+        .problems
+        .iter()
+        .find(|problem| problem.kind == ProblemKind::UnreadableImage)
+        .unwrap();
+    assert!(unreadable.detail.contains("give frame=1 to frame=3"), "{}", unreadable.detail);
 }
 
 /// Replaces the first `from` by `to`, which has the same length.

@@ -7,27 +7,29 @@
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::layout::Layout;
-use super::{Trouble, rle};
+use super::layout::{Layout, Photometric};
+use super::{Trouble, jpeg, rle};
 use crate::dicom::{Codec, DataSet, EXTENDED_OFFSETS, File, PIXEL_DATA, Value, Vr};
 
-/// Samples of frame `frame`, counted from 0: `[rows, columns, samples]`, row by row from the top.
+/// Samples of frame `frame`, counted from 0: `[rows, columns, samples]`, row by row from the top; and
+/// what they mean, where the coded frame knows better than the file.
 pub(super) fn frame_samples(
     file: &File<'_>,
     layout: &Layout,
     frame: u32,
-) -> Result<Vec<f32>, Trouble> {
+) -> Result<(Vec<f32>, Photometric), Trouble> {
     let Some(element) = file.data.get(PIXEL_DATA) else {
         return Err(Trouble::broken("it has no pixel data: it may be a report or an index"));
     };
+    let plain = |samples: Result<Vec<f32>, Trouble>| Ok((samples?, layout.photometric));
     match &element.value {
-        Value::Bytes(bytes) => native(bytes, element.vr, &file.data, layout, frame),
+        Value::Bytes(bytes) => plain(native(bytes, element.vr, &file.data, layout, frame)),
         Value::Fragments { offsets, pieces } => {
             let data = frame_bytes(&file.data, layout, offsets, pieces, frame)?;
             match file.syntax.codec {
-                Codec::Rle => rle::samples(&data, layout),
-                Codec::Jpeg => guarded("JPEG", || jpeg(&data, layout)),
-                Codec::Jpeg2000 => guarded("JPEG 2000", || jpeg2000(&data, layout)),
+                Codec::Rle => plain(rle::samples(&data, layout)),
+                Codec::Jpeg => guarded("JPEG", || jpeg::samples(&data, layout)),
+                Codec::Jpeg2000 => plain(guarded("JPEG 2000", || jpeg2000(&data, layout))),
                 Codec::JpegLs | Codec::Other => {
                     Err(Trouble::Unsupported(format!("the transfer syntax {}", file.syntax.name)))
                 }
@@ -40,10 +42,7 @@ pub(super) fn frame_samples(
     }
 }
 
-fn guarded(
-    what: &str,
-    decode: impl FnOnce() -> Result<Vec<f32>, Trouble>,
-) -> Result<Vec<f32>, Trouble> {
+fn guarded<T>(what: &str, decode: impl FnOnce() -> Result<T, Trouble>) -> Result<T, Trouble> {
     catch_unwind(AssertUnwindSafe(decode))
         .unwrap_or_else(|_| Err(Trouble::broken(format!("its {what} data breaks the decoder"))))
 }
@@ -190,7 +189,12 @@ fn frame_bytes<'a>(
 }
 
 /// That a coded frame is what the file says of it.
-fn check_size(layout: &Layout, columns: u32, rows: u32, samples: usize) -> Result<(), Trouble> {
+pub(super) fn check_size(
+    layout: &Layout,
+    columns: u32,
+    rows: u32,
+    samples: usize,
+) -> Result<(), Trouble> {
     if (columns, rows, samples) == (layout.columns, layout.rows, layout.samples) {
         return Ok(());
     }
@@ -201,42 +205,11 @@ fn check_size(layout: &Layout, columns: u32, rows: u32, samples: usize) -> Resul
     )))
 }
 
-fn jpeg(data: &[u8], layout: &Layout) -> Result<Vec<f32>, Trouble> {
-    use jpeg_decoder::{ColorTransform, Decoder, Error, PixelFormat};
-    let failed = |error: Error| match error {
-        Error::Unsupported(_) => Trouble::Unsupported(format!("this kind of JPEG ({error})")),
-        Error::Format(text) if text.contains("12 bit") || text.contains("precision 12") => {
-            Trouble::Unsupported("JPEG with 12 bits and losses".to_owned())
-        }
-        other => Trouble::broken(other.to_string()),
-    };
-    if !super::super::decode::jpeg_is_whole(data) {
-        return Err(Trouble::broken("its JPEG data ends before the end of the image"));
-    }
-    let mut decoder = Decoder::new(data);
-    decoder.read_info().map_err(failed)?;
-    let info = decoder.info().ok_or_else(|| Trouble::broken("its JPEG data has no frame"))?;
-    let samples = match info.pixel_format {
-        PixelFormat::L8 | PixelFormat::L16 => 1,
-        PixelFormat::RGB24 => 3,
-        PixelFormat::CMYK32 => 4,
-    };
-    check_size(layout, u32::from(info.width), u32::from(info.height), samples)?;
-    // What the colours are is for the file to say; the decoder is to leave them alone.
-    decoder.set_color_transform(ColorTransform::None);
-    decoder.set_max_decoding_buffer_size(layout.pixels() * samples * 2);
-    let bytes = decoder.decode().map_err(failed)?;
-    let cells: Vec<f32> = if info.pixel_format == PixelFormat::L16 {
-        let (pairs, _) = bytes.as_chunks::<2>();
-        pairs.iter().map(|pair| layout.low_bits(u32::from(u16::from_ne_bytes(*pair)))).collect()
-    } else {
-        bytes.iter().map(|byte| layout.low_bits(u32::from(*byte))).collect()
-    };
-    complete(cells, layout)
-}
-
 fn jpeg2000(data: &[u8], layout: &Layout) -> Result<Vec<f32>, Trouble> {
     use hayro_jpeg2000::{DecodeSettings, DecoderContext, Image};
+    // Some writers put a whole JP2 file into the fragment; what its boxes say of colours is not asked.
+    let start = codestream(data).ok_or_else(|| Trouble::broken("it holds no JPEG 2000 stream"))?;
+    let data = &data[start..];
     let settings =
         DecodeSettings { resolve_palette_indices: false, strict: true, target_resolution: None };
     let image = Image::new(data, &settings).map_err(|error| Trouble::broken(error.to_string()))?;
@@ -263,14 +236,18 @@ fn jpeg2000(data: &[u8], layout: &Layout) -> Result<Vec<f32>, Trouble> {
     complete(cells, layout)
 }
 
-/// Whether the first component of a JPEG 2000 codestream is signed: the top bit of its `Ssiz`
-/// (T.800, A.5.1), 40 bytes behind the start-of-codestream marker.
-fn codestream_is_signed(data: &[u8]) -> bool {
-    let start = data.windows(4).position(|four| four == [0xFF, 0x4F, 0xFF, 0x51]);
-    start.and_then(|start| data.get(start + 42)).is_some_and(|ssiz| ssiz & 0x80 != 0)
+/// Where a JPEG 2000 codestream begins: its first two markers.
+fn codestream(data: &[u8]) -> Option<usize> {
+    data.windows(4).position(|four| four == [0xFF, 0x4F, 0xFF, 0x51])
 }
 
-fn complete(cells: Vec<f32>, layout: &Layout) -> Result<Vec<f32>, Trouble> {
+/// Whether the first component of a JPEG 2000 codestream is signed: the top bit of its `Ssiz`
+/// (T.800, A.5.1), 42 bytes behind its beginning.
+fn codestream_is_signed(data: &[u8]) -> bool {
+    data.get(42).is_some_and(|ssiz| ssiz & 0x80 != 0)
+}
+
+pub(super) fn complete(cells: Vec<f32>, layout: &Layout) -> Result<Vec<f32>, Trouble> {
     if cells.len() == layout.pixels() * layout.samples {
         return Ok(cells);
     }

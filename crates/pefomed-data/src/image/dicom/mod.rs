@@ -19,6 +19,7 @@
 
 mod codec;
 mod colour;
+mod jpeg;
 mod layout;
 mod rle;
 mod values;
@@ -89,8 +90,8 @@ fn render(bytes: &[u8], view: &View) -> Result<DecodedImage, Trouble> {
         };
         return Err(Trouble::View(problem));
     }
-    let samples = frame_samples(&file, &layout, frame - 1)?;
-    let (rgb, window, range) = match layout.photometric {
+    let (samples, photometric) = frame_samples(&file, &layout, frame - 1)?;
+    let (rgb, window, range) = match photometric {
         Photometric::Monochrome { inverted } => {
             let grey = values::draw(&file.data, &layout, frame - 1, &samples, view.window)?;
             let turned = |byte: u8| if inverted { 255 - byte } else { byte };

@@ -103,7 +103,8 @@ function showRendering() {
     set(level, Math.min(low, center), Math.max(high, center), step, center);
     // Nothing is chosen when the sliders or the image's name set the window.
     byId("preset").value = wanted.window ?? (origin === "preset" || origin === "given" ? "" : "file");
-  } else {
+  } else if (!asking) {
+    // Another frame of a coloured film keeps what was set for the one before.
     set(width, 2, 510, 1, NEUTRAL.width);
     set(level, 0, 255, 0.5, NEUTRAL.level);
   }
