@@ -22,6 +22,7 @@ pub mod prediction;
 pub mod prompt;
 pub mod random;
 pub mod readable;
+pub mod sentencepiece;
 pub mod split;
 #[cfg(feature = "tokenizers")]
 pub mod tokenizer;
