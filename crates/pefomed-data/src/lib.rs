@@ -25,6 +25,7 @@ pub mod prediction;
 pub mod prompt;
 pub mod random;
 pub mod readable;
+pub mod sentencepiece;
 pub mod split;
 mod table;
 mod text;

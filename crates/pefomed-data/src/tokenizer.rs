@@ -1,13 +1,15 @@
-//! Tokenizers, from `tokenizer.json` or from the vocabulary that a GGUF file carries.
+//! Tokenizers, from `tokenizer.json`, SentencePiece's `tokenizer.model`, or the vocabulary that a
+//! GGUF file carries.
 //!
-//! A GGUF vocabulary is first written as a `tokenizer.json` and then read like any other, so there
-//! is one way in, and a run can keep the tokenizer it used beside its weights.
+//! The other vocabularies are first written as a `tokenizer.json` and then read like any other, so
+//! there is one way in, and a run can keep the tokenizer it used beside its weights.
 
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use crate::prompt::Prompt;
+use crate::sentencepiece::SentencePieceVocabulary;
 use crate::tree::{Item, Message};
 use crate::{DataError, files};
 
@@ -126,13 +128,32 @@ impl Tokenizer {
         Ok(Self { inner, begin, end, origin: origin.to_owned(), digest: files::digest([json]) })
     }
 
-    /// Reads a `tokenizer.json` file.
+    /// Reads the contents of a `tokenizer.json` or a `tokenizer.model`, told by the first byte.
+    ///
+    /// # Errors
+    /// [`DataError::Tokenizer`], as [`Tokenizer::from_json`] and
+    /// [`SentencePieceVocabulary::from_model`].
+    pub fn from_bytes(
+        origin: &str,
+        bytes: &[u8],
+        begin: Option<&str>,
+        end: &str,
+    ) -> Result<Self, DataError> {
+        if bytes.trim_ascii_start().starts_with(b"{") {
+            return Self::from_json(origin, bytes, begin, end);
+        }
+        let vocabulary = SentencePieceVocabulary::from_model(origin, bytes)?;
+        let json = vocabulary.to_tokenizer_json(origin)?.to_string();
+        Self::from_json(origin, json.as_bytes(), begin, end)
+    }
+
+    /// Reads a `tokenizer.json` or `tokenizer.model` file.
     ///
     /// # Errors
     /// [`DataError::Read`] or [`DataError::Tokenizer`].
     pub fn from_file(path: &Path, begin: Option<&str>, end: &str) -> Result<Self, DataError> {
-        let json = files::read_bytes(path)?;
-        Self::from_json(&path.display().to_string(), &json, begin, end)
+        let bytes = files::read_bytes(path)?;
+        Self::from_bytes(&path.display().to_string(), &bytes, begin, end)
     }
 
     /// Token ids of one text segment, nothing added at either side.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use pefomed_data::image::Preprocessor;
 use pefomed_data::prompt::Template;
+use pefomed_data::sentencepiece::SentencePieceVocabulary;
 use pefomed_data::tokenizer::{BpeVocabulary, Tokenizer};
 use pefomed_data::{DataError, files};
 use pefomed_kernels::mapped::MappedFile;
@@ -86,7 +87,7 @@ impl ModelFiles {
         }
     }
 
-    fn json<T: DeserializeOwned>(&self, file: &str) -> Result<T, ModelError> {
+    pub(crate) fn json<T: DeserializeOwned>(&self, file: &str) -> Result<T, ModelError> {
         let bytes = self.bytes(file)?;
         serde_json::from_slice(&bytes).map_err(|source| {
             DataError::Json { path: Path::new(&self.origin()).join(file), source }.into()
@@ -111,7 +112,7 @@ impl ModelFiles {
         }
     }
 
-    fn tensors(&self) -> Result<Box<dyn TensorSource>, ModelError> {
+    pub(crate) fn tensors(&self) -> Result<Box<dyn TensorSource>, ModelError> {
         match self {
             Self::Folder(folder) if self.has(EVA_FILE) => weights::open(&folder.join(EVA_FILE)),
             Self::Folder(path) | Self::Gguf(path) => weights::open(path),
@@ -200,7 +201,8 @@ pub fn decoder_config(files: &ModelFiles) -> Result<LlamaConfig, ModelError> {
     Ok(config)
 }
 
-/// Reads only the tokenizer of a decoder: `tokenizer`, if named, or the decoder's own.
+/// Reads only the tokenizer of a decoder: `tokenizer`, if named, or the decoder's own, which in a
+/// folder is `tokenizer.json` or else `tokenizer.model`.
 ///
 /// # Errors
 /// [`ModelError::Data`] for a vocabulary that cannot be used.
@@ -215,8 +217,14 @@ pub fn load_tokenizer(
     }
     let origin = files.origin();
     if let ModelFiles::Gguf(path) = files {
-        let json = gguf_vocabulary(&GgufFile::open(path)?)?.to_tokenizer_json(&origin)?;
+        let json = gguf_tokenizer_json(&GgufFile::open(path)?)?;
         return Ok(Tokenizer::from_json(&origin, json.to_string().as_bytes(), begin, end)?);
+    }
+    if let ModelFiles::Folder(folder) = files
+        && !folder.join("tokenizer.json").exists()
+        && folder.join("tokenizer.model").exists()
+    {
+        return Ok(Tokenizer::from_file(&folder.join("tokenizer.model"), begin, end)?);
     }
     let json = files.bytes("tokenizer.json")?;
     Ok(Tokenizer::from_json(&origin, &json, begin, end)?)
@@ -251,27 +259,42 @@ pub fn load_decoder(
     Ok(Decoder { decoder, tokenizer, digest: source.digest() })
 }
 
-/// The byte-pair vocabulary of a GGUF file.
+/// The vocabulary of a GGUF file as the contents of a `tokenizer.json`: byte-level (kind `gpt2`) or
+/// SentencePiece's (kind `llama`).
 ///
 /// # Errors
-/// [`ModelError::Unsupported`] for a vocabulary of another kind, [`ModelError::MetadataMissing`].
-pub fn gguf_vocabulary(file: &GgufFile) -> Result<BpeVocabulary, ModelError> {
-    let model = file.str("tokenizer.ggml.model")?;
-    if model != "gpt2" {
-        return Err(ModelError::Unsupported {
-            origin: file.origin().to_owned(),
-            what: format!("a vocabulary of kind `{model}`; name a tokenizer.json in the recipe"),
-        });
-    }
+/// [`ModelError::Unsupported`] for a vocabulary of another kind, [`ModelError::MetadataMissing`],
+/// [`ModelError::Data`] for one that contradicts itself.
+pub fn gguf_tokenizer_json(file: &GgufFile) -> Result<serde_json::Value, ModelError> {
     let strings = |key: &str| {
         let list = file.string_array(key)?;
         Ok::<_, ModelError>(list.into_iter().map(str::to_owned).collect())
     };
-    let pre = "tokenizer.ggml.pre";
-    Ok(BpeVocabulary {
-        tokens: strings("tokenizer.ggml.tokens")?,
-        merges: strings("tokenizer.ggml.merges")?,
-        kinds: file.i32_array("tokenizer.ggml.token_type")?,
-        pre_tokenizer: if file.has_key(pre) { file.str(pre)?.to_owned() } else { "default".into() },
-    })
+    let tokens = strings("tokenizer.ggml.tokens")?;
+    let kinds = file.i32_array("tokenizer.ggml.token_type")?;
+    let json = match file.str("tokenizer.ggml.model")? {
+        "gpt2" => {
+            let pre = "tokenizer.ggml.pre";
+            let pre_tokenizer =
+                if file.has_key(pre) { file.str(pre)?.to_owned() } else { "default".into() };
+            let merges = strings("tokenizer.ggml.merges")?;
+            BpeVocabulary { tokens, merges, kinds, pre_tokenizer }.to_tokenizer_json(file.origin())
+        }
+        "llama" => {
+            let prefix = "tokenizer.ggml.add_space_prefix";
+            let dummy_prefix = !file.has_key(prefix) || file.bool(prefix)?;
+            let scores = file.f32_array("tokenizer.ggml.scores")?;
+            SentencePieceVocabulary { pieces: tokens, scores, kinds, dummy_prefix }
+                .to_tokenizer_json(file.origin())
+        }
+        model => {
+            return Err(ModelError::Unsupported {
+                origin: file.origin().to_owned(),
+                what: format!(
+                    "a vocabulary of kind `{model}`; name a tokenizer.json in the recipe"
+                ),
+            });
+        }
+    };
+    Ok(json?)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use pefomed_data::DataError;
 
-use crate::weights::{GgufFault, StoredType};
+use crate::weights::{GgufFault, StoredType, TorchFault};
 
 /// An error of this crate; each names the file, the tensor or key, and the remedy where there is
 /// one.
@@ -34,8 +34,9 @@ pub enum ModelError {
     Data(#[from] DataError),
     /// A folder holds no weights in a known layout.
     #[error(
-        "`{}` holds neither `model.safetensors` nor `model.safetensors.index.json`; \
-         name the weight file itself if it is called otherwise", folder.display()
+        "`{}` holds neither `model.safetensors` nor `pytorch_model.bin`, and no \
+         `.index.json` of theirs; name the weight file itself if it is called otherwise",
+        folder.display()
     )]
     NoWeights {
         /// The folder.
@@ -88,6 +89,14 @@ pub enum ModelError {
         origin: String,
         /// What is wrong with it.
         fault: GgufFault,
+    },
+    /// A file of `torch.save` is damaged, hostile, or holds something else than tensors.
+    #[error("`{origin}` cannot be read as weights that PyTorch saved: {fault}")]
+    Torch {
+        /// The file.
+        origin: String,
+        /// What is wrong with it.
+        fault: TorchFault,
     },
     /// A metadata key is not in the file.
     #[error("`{origin}` has no metadata key `{key}`")]
@@ -158,6 +167,48 @@ pub enum ModelError {
         count: usize,
         /// The first of them, in alphabetical order.
         names: Vec<String>,
+    },
+    /// The tensors of an adapter or checkpoint are not a whole set.
+    #[error(
+        "`{origin}` is no whole set of projector and LoRA tensors: {}{}",
+        listed("missing", missing),
+        listed("without a place here", unknown)
+    )]
+    AdapterKeys {
+        /// The file or folder.
+        origin: String,
+        /// Names that should be there.
+        missing: Vec<String>,
+        /// Names that are there and have no place.
+        unknown: Vec<String>,
+    },
+    /// The matrices of an adapter or checkpoint do not belong together.
+    #[error("`{origin}`: tensor `{name}` has shape {found:?}, but {problem}")]
+    AdapterShape {
+        /// The file or folder.
+        origin: String,
+        /// The tensor.
+        name: String,
+        /// Its shape, row-major.
+        found: Vec<usize>,
+        /// What it should be, and why.
+        problem: String,
+    },
+    /// A value is too large for the type it should be written in.
+    #[error(
+        "tensor `{name}` has a value beyond the range of {dtype}: write bfloat16 or float32 instead"
+    )]
+    TooLarge {
+        /// The tensor.
+        name: String,
+        /// The type.
+        dtype: &'static str,
+    },
+    /// A result would overwrite something.
+    #[error("`{}` is there already: remove it, or choose another name", path.display())]
+    Exists {
+        /// The file or folder.
+        path: PathBuf,
     },
     /// A tensor to be written has more or fewer values than its shape says.
     #[error("cannot write tensor `{name}`: shape {shape:?} does not hold {values} values")]
@@ -257,6 +308,16 @@ pub enum ModelError {
     /// A batch to be trained on holds no answer.
     #[error("a batch holds no answer to learn from")]
     NoTargets,
+}
+
+/// `2 missing: a, b; `, the first ten names at most.
+fn listed(what: &str, names: &[String]) -> String {
+    if names.is_empty() {
+        return String::new();
+    }
+    let more = if names.len() > 10 { ", …" } else { "" };
+    let shown: Vec<&str> = names.iter().take(10).map(String::as_str).collect();
+    format!("{} {what}: {}{more}; ", names.len(), shown.join(", "))
 }
 
 fn nearest_note(nearest: &[String]) -> String {

@@ -7,11 +7,13 @@
 pub mod adapter;
 pub mod base;
 pub mod config;
+pub mod convert;
 pub mod decoder;
 pub mod embedded;
 mod error;
 pub mod generate;
 mod hub;
+pub mod merge;
 pub mod multimodal;
 pub mod parameters;
 pub mod projector;

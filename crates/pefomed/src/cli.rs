@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use pefomed_train::DeviceKind;
 
 use crate::commands::{
-    agree, compare, data_check, data_deidentify, demo, judge, plan, predict, pretrain, rate,
-    report, score, train,
+    agree, compare, convert, data_check, data_deidentify, demo, judge, merge, plan, predict, pretrain,
+    rate, report, score, train,
 };
 use crate::context::Context;
 
@@ -70,6 +70,8 @@ pub(crate) enum Command {
     Rate(Box<rate::Arguments>),
     Agree(agree::Arguments),
     Report(report::Arguments),
+    Convert(convert::Arguments),
+    Merge(merge::Arguments),
     Pretrain(pretrain::Arguments),
 }
 
@@ -97,6 +99,8 @@ impl Command {
             Self::Rate(arguments) => rate::run(arguments, context),
             Self::Agree(arguments) => agree::run(arguments, context),
             Self::Report(arguments) => report::run(arguments, context),
+            Self::Convert(arguments) => convert::run(arguments, context),
+            Self::Merge(arguments) => merge::run(arguments, context),
             Self::Pretrain(arguments) => pretrain::run(arguments, context),
         }
     }

@@ -30,6 +30,8 @@ fn every_command_explains_itself_with_an_example() {
         "rate",
         "agree",
         "report",
+        "convert",
+        "merge",
     ] {
         let help = pefomed(folder.path(), &format!("{command} --help")).ok();
         assert!(help.contains(&format!("Usage: pefomed {command} [OPTIONS]")), "{help}");

@@ -209,7 +209,7 @@ impl LoraAdapter {
     }
 
     /// PEFT's name of a tensor without its prefix: `model.layers.0.self_attn.q_proj.lora_A.weight`.
-    pub(super) fn key(layer: usize, site: Site, matrix: &str) -> String {
+    pub(crate) fn key(layer: usize, site: Site, matrix: &str) -> String {
         format!("model.layers.{layer}.{}.lora_{matrix}.weight", site.module())
     }
 }

@@ -45,23 +45,6 @@ impl LoraAdapter {
     /// [`ModelError::Data`] when a file cannot be written.
     pub fn write_peft(&mut self, folder: &Path, base: &str) -> Result<(), ModelError> {
         let config = self.config().clone();
-        let targets: Vec<&str> = config.targets.iter().map(|site| site.name()).collect();
-        let document = json!({
-            "peft_type": "LORA",
-            "task_type": "CAUSAL_LM",
-            "base_model_name_or_path": base,
-            "r": config.rank,
-            "lora_alpha": config.alpha,
-            "lora_dropout": config.dropout,
-            "target_modules": targets,
-            "bias": "none",
-            "fan_in_fan_out": false,
-            "inference_mode": true,
-            "init_lora_weights": true,
-            "modules_to_save": null,
-            "use_rslora": false,
-            "use_dora": false,
-        });
         let tensors: Vec<(String, Vec<usize>, TensorValues)> = self
             .parameters()
             .into_iter()
@@ -70,10 +53,7 @@ impl LoraAdapter {
                 (format!("{PREFIX}{name}"), parameter.shape(), values)
             })
             .collect();
-        let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
-        write_safetensors(&folder.join("adapter_model.safetensors"), &tensors, &metadata)?;
-        files::write_json(&folder.join("adapter_config.json"), &document)?;
-        Ok(())
+        write_peft_folder(folder, base, &config, &tensors)
     }
 
     /// Reads an adapter that PEFT or this crate wrote for a decoder of this configuration. Names
@@ -87,9 +67,7 @@ impl LoraAdapter {
         decoder: &LlamaConfig,
         place: &Placement,
     ) -> Result<Self, ModelError> {
-        let path = folder.join("adapter_config.json");
-        let peft: PeftConfig = files::read_json(&path)?;
-        let config = peft.to_lora(&path.display().to_string())?;
+        let config = read_lora_config(folder)?;
         let file = SafetensorsFile::open(&folder.join("adapter_model.safetensors"))?;
         let mut loader = Loader::new(&file);
         let mut layers = Vec::with_capacity(decoder.num_hidden_layers);
@@ -112,6 +90,43 @@ impl LoraAdapter {
         loader.finish(&|_| false)?;
         Ok(Self::from_layers(config, layers))
     }
+}
+
+/// Writes an adapter folder: tensors under PEFT's names, then the configuration.
+pub(crate) fn write_peft_folder(
+    folder: &Path,
+    base: &str,
+    config: &LoraConfig,
+    tensors: &[(String, Vec<usize>, TensorValues)],
+) -> Result<(), ModelError> {
+    let targets: Vec<&str> = config.targets.iter().map(|site| site.name()).collect();
+    let document = json!({
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base,
+        "r": config.rank,
+        "lora_alpha": config.alpha,
+        "lora_dropout": config.dropout,
+        "target_modules": targets,
+        "bias": "none",
+        "fan_in_fan_out": false,
+        "inference_mode": true,
+        "init_lora_weights": true,
+        "modules_to_save": null,
+        "use_rslora": false,
+        "use_dora": false,
+    });
+    let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
+    write_safetensors(&folder.join("adapter_model.safetensors"), tensors, &metadata)?;
+    files::write_json(&folder.join("adapter_config.json"), &document)?;
+    Ok(())
+}
+
+/// Reads the settings of an adapter folder.
+pub(crate) fn read_lora_config(folder: &Path) -> Result<LoraConfig, ModelError> {
+    let path = folder.join("adapter_config.json");
+    let peft: PeftConfig = files::read_json(&path)?;
+    peft.to_lora(&path.display().to_string())
 }
 
 impl PeftConfig {

@@ -7,4 +7,5 @@ mod keys;
 mod llama;
 
 pub use cache::KvCache;
+pub(crate) use keys::KeyStyle;
 pub use llama::{DecoderBatch, LlamaDecoder};

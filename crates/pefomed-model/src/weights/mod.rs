@@ -15,9 +15,14 @@ mod gguf_layout;
 mod gguf_metadata;
 mod gguf_quants;
 mod loader;
+mod pickle;
 mod safetensors;
 mod safetensors_writer;
+mod shards;
 mod stored_type;
+mod torch;
+mod torch_fault;
+mod torch_writer;
 
 use std::path::Path;
 
@@ -25,8 +30,12 @@ pub use self::gguf::{GgufFile, rotary_pairs_to_halves};
 pub use self::gguf_fault::GgufFault;
 pub use self::loader::Loader;
 pub use self::safetensors::SafetensorsFile;
+pub(crate) use self::safetensors_writer::{TensorHead, write_one_by_one};
 pub use self::safetensors_writer::{TensorValues, write_safetensors};
 pub use self::stored_type::StoredType;
+pub use self::torch::TorchFile;
+pub use self::torch_fault::TorchFault;
+pub use self::torch_writer::write_torch;
 use crate::error::ModelError;
 
 /// Named tensors, wherever they are stored.
@@ -57,19 +66,30 @@ pub trait TensorSource: Send + Sync {
     fn digest(&self) -> String;
 }
 
-/// Opens weights of any known format: a folder in Hugging Face layout, a `.safetensors` file, or a
-/// GGUF file, which is told by its first bytes and not by its name.
+/// Opens weights of any known format: a folder in Hugging Face layout, or a file. Files of GGUF and
+/// of `torch.save` are told by their first bytes and not by their names; anything else is taken for
+/// safetensors. In a folder with both, safetensors come before `pytorch_model.bin`.
 ///
 /// # Errors
-/// As [`SafetensorsFile::open`] and [`GgufFile::open`].
+/// As [`SafetensorsFile::open`], [`TorchFile::open`] and [`GgufFile::open`].
 pub fn open(path: &Path) -> Result<Box<dyn TensorSource>, ModelError> {
     if path.is_dir() {
-        return Ok(Box::new(SafetensorsFile::open(path)?));
+        let holds = |names: [&str; 2]| names.iter().any(|name| path.join(name).exists());
+        return if holds([torch::WHOLE, torch::INDEX])
+            && !holds([safetensors::WHOLE, safetensors::INDEX])
+        {
+            Ok(Box::new(TorchFile::open(path)?))
+        } else {
+            Ok(Box::new(SafetensorsFile::open(path)?))
+        };
     }
     let file = map(path)?;
     let origin = path.display().to_string();
-    if file.as_bytes().starts_with(gguf_layout::MAGIC) {
+    let starts_with = |magic: &[u8]| file.as_bytes().starts_with(magic);
+    if starts_with(gguf_layout::MAGIC) {
         Ok(Box::new(GgufFile::from_mapped(origin, file)?))
+    } else if starts_with(torch::MAGIC) || starts_with(torch::LEGACY) {
+        Ok(Box::new(TorchFile::from_mapped(origin, file)?))
     } else {
         Ok(Box::new(SafetensorsFile::from_mapped(origin, file)?))
     }

@@ -1,25 +1,22 @@
 //! Reading safetensors: one file, or shards with a list of which tensor lies in which file.
 //!
 //! The header is parsed and checked by the format's own crate (offsets in order, without gaps or
-//! overlaps, in agreement with shapes and the size of the file). The list of shards is JSON from a
-//! stranger that names files to open, so a name that leaves the folder is refused.
+//! overlaps, in agreement with shapes and the size of the file).
 
 use std::collections::BTreeMap;
-use std::io;
 use std::ops::Range;
-use std::path::{Component, Path};
+use std::path::Path;
 
 use pefomed_data::files;
 use pefomed_kernels::mapped::MappedFile;
 use safetensors::{Dtype, SafeTensors};
-use serde::Deserialize;
 
 use super::stored_type::each;
-use super::{StoredType, TensorSource, map, missing};
+use super::{StoredType, TensorSource, map, missing, shards};
 use crate::error::ModelError;
 
-const WHOLE: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
+pub(super) const WHOLE: &str = "model.safetensors";
+pub(super) const INDEX: &str = "model.safetensors.index.json";
 
 /// Tensors of one safetensors file or of all shards of a model.
 #[derive(Debug)]
@@ -37,12 +34,6 @@ struct Place {
     dtype: Dtype,
     shape: Vec<usize>,
     bytes: Range<usize>,
-}
-
-/// The part of the list of shards that matters; `metadata` beside it holds a total size.
-#[derive(Deserialize)]
-struct Index {
-    weight_map: BTreeMap<String, String>,
 }
 
 impl SafetensorsFile {
@@ -81,43 +72,22 @@ impl SafetensorsFile {
     }
 
     fn open_shards(path: &Path) -> Result<Self, ModelError> {
-        let index: Index = files::read_json(path)?;
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let mut by_shard: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (tensor, shard) in index.weight_map {
-            by_shard.entry(shard).or_default().push(tensor);
-        }
         let mut file = Self {
             origin: path.display().to_string(),
             shards: Vec::new(),
             tensors: BTreeMap::new(),
             metadata: BTreeMap::new(),
         };
-        for (shard, names) in by_shard {
-            if !is_plain_name(&shard) {
-                return Err(ModelError::ShardOutside { index: path.to_owned(), shard });
-            }
-            let shard_path = folder.join(&shard);
-            let mapped = match MappedFile::open(&shard_path) {
-                Ok(mapped) => mapped,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    return Err(ModelError::ShardMissing { index: path.to_owned(), shard });
-                }
-                Err(source) => {
-                    return Err(ModelError::Read { path: shard_path, source });
-                }
-            };
+        for shard in shards::open(path)? {
             let mut held = BTreeMap::new();
-            let origin = shard_path.display().to_string();
+            let origin = shard.path.display().to_string();
             let number = file.shards.len();
-            read_header(&origin, mapped.as_bytes(), number, &mut held, &mut file.metadata)?;
-            for tensor in names {
-                let Some(place) = held.remove(&tensor) else {
-                    return Err(ModelError::NotInShard { index: path.to_owned(), tensor, shard });
-                };
-                file.tensors.insert(tensor, place);
+            read_header(&origin, shard.file.as_bytes(), number, &mut held, &mut file.metadata)?;
+            for tensor in &shard.tensors {
+                let place = held.remove(tensor);
+                file.tensors.insert(tensor.clone(), place.ok_or_else(|| shard.lacks(tensor))?);
             }
-            file.shards.push(mapped);
+            file.shards.push(shard.file);
         }
         Ok(file)
     }
@@ -231,11 +201,4 @@ fn read_header(
         metadata.insert(key.clone(), value.clone());
     }
     Ok(())
-}
-
-/// Whether a name is that of a file in the same folder, on every system.
-fn is_plain_name(name: &str) -> bool {
-    let mut parts = Path::new(name).components();
-    matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None))
-        && !name.contains(['/', '\\', ':', '\0'])
 }

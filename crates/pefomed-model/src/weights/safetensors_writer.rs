@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use half::f16;
@@ -48,7 +48,7 @@ impl TensorValues {
         self.len() == 0
     }
 
-    fn dtype(&self) -> Dtype {
+    pub(super) fn dtype(&self) -> Dtype {
         match self {
             Self::F32(_) => Dtype::F32,
             Self::F16(_) => Dtype::F16,
@@ -57,7 +57,7 @@ impl TensorValues {
         }
     }
 
-    fn bytes(&self) -> Cow<'_, [u8]> {
+    pub(super) fn bytes(&self) -> Cow<'_, [u8]> {
         match self {
             Self::F32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
             Self::F16(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
@@ -79,9 +79,32 @@ pub fn write_safetensors(
     tensors: &[(String, Vec<usize>, TensorValues)],
     metadata: &BTreeMap<String, String>,
 ) -> Result<(), ModelError> {
-    let mut order: Vec<_> = tensors.iter().collect();
-    order.sort_by(|(left, _, a), (right, _, b)| {
-        b.dtype().bitsize().cmp(&a.dtype().bitsize()).then_with(|| left.cmp(right))
+    let heads: Vec<TensorHead> = tensors
+        .iter()
+        .map(|(name, shape, values)| (name.clone(), shape.clone(), values.dtype()))
+        .collect();
+    write_one_by_one(path, &heads, metadata, |index| {
+        Ok(tensors.get(index).map_or(Cow::Borrowed(&[]), |(_, _, values)| values.bytes()))
+    })
+}
+
+/// Name, row-major shape and type of a tensor to be written.
+pub(crate) type TensorHead = (String, Vec<usize>, Dtype);
+
+/// As [`write_safetensors`], with values that are made one tensor at a time, by its place in
+/// `heads`, so that a model larger than memory can be written.
+///
+/// # Errors
+/// As [`write_safetensors`], and what `values` fails with.
+pub(crate) fn write_one_by_one<'a>(
+    path: &Path,
+    heads: &[TensorHead],
+    metadata: &BTreeMap<String, String>,
+    mut values: impl FnMut(usize) -> Result<Cow<'a, [u8]>, ModelError>,
+) -> Result<(), ModelError> {
+    let mut order: Vec<(usize, &TensorHead)> = heads.iter().enumerate().collect();
+    order.sort_by(|(_, (left, _, a)), (_, (right, _, b))| {
+        b.bitsize().cmp(&a.bitsize()).then_with(|| left.cmp(right))
     });
     let mut header = Map::new();
     if !metadata.is_empty() {
@@ -89,32 +112,58 @@ pub fn write_safetensors(
         header.insert(METADATA.to_owned(), Value::Object(pairs.collect()));
     }
     let mut end = 0;
-    for (name, shape, values) in &order {
+    for (_, (name, shape, dtype)) in &order {
         if name == METADATA {
             return Err(ModelError::WriteName { name: name.clone(), problem: "reserved" });
         }
-        let count = shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
-        if count != Some(values.len()) {
-            return Err(ModelError::WriteShape {
-                name: name.clone(),
-                shape: shape.clone(),
-                values: values.len(),
-            });
-        }
+        let size = byte_size(shape, *dtype).ok_or_else(|| ModelError::WriteShape {
+            name: name.clone(),
+            shape: shape.clone(),
+            values: 0,
+        })?;
         let start = end;
-        end += values.len() * values.dtype().bitsize() / 8;
-        let info =
-            TensorInfo { dtype: values.dtype(), shape: shape.clone(), data_offsets: (start, end) };
+        end += size;
+        let info = TensorInfo { dtype: *dtype, shape: shape.clone(), data_offsets: (start, end) };
         if header.insert(name.clone(), serde_json::json!(info)).is_some() {
             return Err(ModelError::WriteName { name: name.clone(), problem: "used twice" });
         }
     }
     let mut header = Value::Object(header).to_string().into_bytes();
     header.resize(header.len().next_multiple_of(8), b' ');
-    files::write_atomically(path, |out| {
+    let mut failed = None;
+    let written = files::write_atomically(path, |out| {
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(&header)?;
-        order.iter().try_for_each(|(_, _, values)| out.write_all(&values.bytes()))
-    })?;
-    Ok(())
+        for (index, (name, shape, dtype)) in &order {
+            let result = values(*index).and_then(|bytes| {
+                if byte_size(shape, *dtype) == Some(bytes.len()) {
+                    return Ok(bytes);
+                }
+                Err(ModelError::WriteShape {
+                    name: name.clone(),
+                    shape: shape.clone(),
+                    values: bytes.len() * 8 / dtype.bitsize(),
+                })
+            });
+            match result {
+                Ok(bytes) => out.write_all(&bytes)?,
+                // Leaves the file unwritten; the error itself is told below.
+                Err(error) => {
+                    failed = Some(error);
+                    return Err(io::Error::other("no values"));
+                }
+            }
+        }
+        Ok(())
+    });
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(written?),
+    }
+}
+
+/// Bytes of a tensor; none when there are more than can be counted.
+fn byte_size(shape: &[usize], dtype: Dtype) -> Option<usize> {
+    let bytes = dtype.bitsize() / 8;
+    shape.iter().try_fold(bytes, |product, &size| product.checked_mul(size))
 }

@@ -2,10 +2,12 @@
 
 pub(crate) mod agree;
 pub(crate) mod compare;
+pub(crate) mod convert;
 pub(crate) mod data_check;
 pub(crate) mod data_deidentify;
 pub(crate) mod demo;
 pub(crate) mod judge;
+pub(crate) mod merge;
 pub(crate) mod plan;
 pub(crate) mod predict;
 pub(crate) mod pretrain;
