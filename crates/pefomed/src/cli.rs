@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use pefomed_train::DeviceKind;
 
 use crate::commands::{
-    agree, compare, convert, data_check, data_deidentify, demo, judge, merge, plan, predict, pretrain,
-    rate, report, score, train,
+    agree, compare, convert, data_check, data_deidentify, demo, judge, merge, plan, predict,
+    pretrain, rate, report, score, train,
 };
 use crate::context::Context;
 
