@@ -13,7 +13,7 @@ use pefomed_kernels::mapped::MappedFile;
 use serde::de::DeserializeOwned;
 
 use crate::config::{EvaConfig, FeatureSelection, LlamaConfig, VisionConfig};
-use crate::decoder::LlamaDecoder;
+use crate::decoder::{KeyStyle, LlamaDecoder};
 use crate::embedded;
 use crate::error::ModelError;
 use crate::parameters::Placement;
@@ -240,6 +240,34 @@ pub fn load_decoder(
     template: Template,
     place: &Placement,
 ) -> Result<Decoder, ModelError> {
+    load_decoder_by(files, tokenizer, template, |config, loader, style| match style {
+        KeyStyle::Gguf => LlamaDecoder::from_gguf(config, loader, place),
+        KeyStyle::HuggingFace => LlamaDecoder::from_hugging_face(config, loader, place),
+    })
+}
+
+/// Loads a decoder whose weights stay as they are stored, on the processor.
+///
+/// # Errors
+/// As [`load_decoder`]; [`ModelError::NotStored`] and [`ModelError::Unsupported`] for files and
+/// decoders that cannot be used so.
+pub fn load_stored_decoder(
+    files: &ModelFiles,
+    tokenizer: Option<&Path>,
+    template: Template,
+    place: &Placement,
+) -> Result<Decoder, ModelError> {
+    load_decoder_by(files, tokenizer, template, |config, loader, style| {
+        LlamaDecoder::stored(config, loader, place, style)
+    })
+}
+
+fn load_decoder_by(
+    files: &ModelFiles,
+    tokenizer: Option<&Path>,
+    template: Template,
+    take: impl FnOnce(LlamaConfig, &mut Loader<'_>, KeyStyle) -> Result<LlamaDecoder, ModelError>,
+) -> Result<Decoder, ModelError> {
     let config = decoder_config(files)?;
     let tokenizer = load_tokenizer(files, tokenizer, template)?;
     if tokenizer.len() > config.vocab_size {
@@ -250,11 +278,9 @@ pub fn load_decoder(
     }
     let source = files.tensors()?;
     let mut loader = Loader::new(source.as_ref());
-    let decoder = if matches!(files, ModelFiles::Gguf(_)) {
-        LlamaDecoder::from_gguf(config, &mut loader, place)?
-    } else {
-        LlamaDecoder::from_hugging_face(config, &mut loader, place)?
-    };
+    let is_gguf = matches!(files, ModelFiles::Gguf(_));
+    let style = if is_gguf { KeyStyle::Gguf } else { KeyStyle::HuggingFace };
+    let decoder = take(config, &mut loader, style)?;
     loader.finish(&LlamaDecoder::ignorable)?;
     Ok(Decoder { decoder, tokenizer, digest: source.digest() })
 }

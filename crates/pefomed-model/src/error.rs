@@ -130,6 +130,17 @@ pub enum ModelError {
         /// What was asked for.
         wanted: &'static str,
     },
+    /// A tensor that cannot be used in the form in which it is stored.
+    #[error(
+        "`{origin}`: tensor `{name}` cannot be left as it is stored; use safetensors or GGUF, or another \
+         `precision`"
+    )]
+    NotStored {
+        /// The file.
+        origin: String,
+        /// The tensor.
+        name: String,
+    },
     /// A tensor that the model needs is not in the file.
     #[error("`{origin}` has no tensor `{name}`{}", nearest_note(nearest))]
     TensorMissing {

@@ -86,14 +86,20 @@ impl Parts {
         let tower = VisionTower { encoder: vision.encoder, merge: model.merge };
         let visual_tokens = tower.tokens(model.image_size as usize)?;
         let files = decoder_files(model)?;
-        let decoder =
-            base::load_decoder(&files, model.tokenizer.as_deref(), model.template, place)?;
+        let tokenizer = model.tokenizer.as_deref();
+        let decoder = match model.precision.kernel() {
+            Some(precision) => {
+                let loaded = base::load_decoder(&files, tokenizer, model.template, place)?;
+                base::Decoder { decoder: loaded.decoder.freeze(precision)?, ..loaded }
+            }
+            None => base::load_stored_decoder(&files, tokenizer, model.template, place)?,
+        };
         Ok(Self {
             vision: tower,
             preprocessor: vision.preprocessor,
             vision_digest: vision.digest,
             visual_tokens,
-            decoder: decoder.decoder.freeze(model.precision.kernel())?,
+            decoder: decoder.decoder,
             decoder_digest: decoder.digest,
             tokenizer: decoder.tokenizer,
         })

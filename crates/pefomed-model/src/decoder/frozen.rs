@@ -29,31 +29,50 @@ const ATTENTION: [Site; 4] = [Site::Q, Site::K, Site::V, Site::O];
 /// Sites of the second half.
 const FEED_FORWARD: [Site; 3] = [Site::Gate, Site::Up, Site::Down];
 
+/// The frozen maps of a layer.
+pub(super) struct FrozenMaps {
+    /// Weight of the first norm, `[C]`.
+    pub(super) input_norm: Vec<f32>,
+    /// Queries, keys and values, `C → (H + 2K)·D`.
+    pub(super) qkv: FrozenLinear,
+    /// Output projection, `H·D → C`.
+    pub(super) output: FrozenLinear,
+    /// Weight of the second norm, `[C]`.
+    pub(super) post_norm: Vec<f32>,
+    /// Gate and up, `C → 2M`.
+    pub(super) gate_up: FrozenLinear,
+    /// Down, `M → C`.
+    pub(super) down: FrozenLinear,
+}
+
 impl FrozenLayer {
     /// Packs a layer, which is dropped.
     pub(super) fn new(layer: LlamaLayer, config: &LlamaConfig, precision: Precision) -> Self {
         let (c, m) = (config.hidden_size, config.intermediate_size);
-        let (heads, head_dim) = (config.num_attention_heads, config.head_dim());
-        let shape = AttentionShape { heads, key_heads: config.key_heads(), head_dim };
-        let eps = config.rms_norm_eps as f32;
         let pack = |weights: Vec<Tensor<2>>, inputs: usize| {
             let weights: Vec<Vec<f32>> = weights.into_iter().map(read).collect();
             let weights: Vec<&[f32]> = weights.iter().map(Vec::as_slice).collect();
             FrozenLinear::new(&weights, inputs, precision)
         };
-        let attention = Projected {
-            norm: read(layer.input_norm),
-            eps,
+        let maps = FrozenMaps {
+            input_norm: read(layer.input_norm),
             qkv: pack(vec![layer.q, layer.k, layer.v], c),
-            output: pack(vec![layer.o], heads * head_dim),
-            shape,
-        };
-        let feed_forward = FeedForward {
-            norm: read(layer.post_norm),
-            eps,
+            output: pack(vec![layer.o], config.num_attention_heads * config.head_dim()),
+            post_norm: read(layer.post_norm),
             gate_up: pack(vec![layer.gate, layer.up], c),
             down: pack(vec![layer.down], m),
         };
+        Self::of(maps, config)
+    }
+
+    /// A layer of maps that are frozen already.
+    pub(super) fn of(maps: FrozenMaps, config: &LlamaConfig) -> Self {
+        let (heads, head_dim) = (config.num_attention_heads, config.head_dim());
+        let shape = AttentionShape { heads, key_heads: config.key_heads(), head_dim };
+        let eps = config.rms_norm_eps as f32;
+        let FrozenMaps { input_norm, qkv, output, post_norm, gate_up, down } = maps;
+        let attention = Projected { norm: input_norm, eps, qkv, output, shape };
+        let feed_forward = FeedForward { norm: post_norm, eps, gate_up, down };
         Self { attention: Arc::new(attention), feed_forward: Arc::new(feed_forward) }
     }
 

@@ -1,8 +1,12 @@
 //! What the tensors of a decoder are called, and how their rotary layout differs.
 
+use std::sync::Arc;
+
+use pefomed_kernels::frozen::StoredRows;
+
 use crate::adapter::Site;
 use crate::error::ModelError;
-use crate::weights::{Loader, rotary_pairs_to_halves};
+use crate::weights::{Loader, Reordered, rotary_pairs_to_halves, rotary_row};
 
 /// Tensor of a GGUF file that rotary frequencies are divided by.
 const ROPE_DIVISORS: &str = "rope_freqs.weight";
@@ -95,18 +99,39 @@ impl KeyStyle {
         let values = loader.take(name, &shape)?;
         match self {
             Self::HuggingFace => Ok(values),
-            Self::Gguf => rotary_pairs_to_halves(&values, shape[0], heads).ok_or_else(|| {
-                ModelError::Unsupported {
-                    origin: loader.source().origin().to_owned(),
-                    what: format!("`{name}` of {} rows over {heads} heads", shape[0]),
-                }
-            }),
+            Self::Gguf => rotary_pairs_to_halves(&values, shape[0], heads)
+                .ok_or_else(|| uneven_heads(loader, name, shape[0], heads)),
         }
+    }
+
+    /// As [`take_rotary`](Self::take_rotary), left as it is stored.
+    pub(crate) fn take_rotary_stored(
+        self,
+        loader: &mut Loader<'_>,
+        name: &str,
+        shape: [usize; 2],
+        heads: usize,
+    ) -> Result<Arc<dyn StoredRows>, ModelError> {
+        let matrix = loader.take_stored(name, shape)?;
+        if self == Self::HuggingFace {
+            return Ok(matrix);
+        }
+        let order: Option<Vec<usize>> =
+            (0..shape[0]).map(|row| rotary_row(row, shape[0], heads)).collect();
+        let order = order.ok_or_else(|| uneven_heads(loader, name, shape[0], heads))?;
+        Ok(Arc::new(Reordered { matrix, order }))
     }
 
     /// Tensors that a file may hold and that nothing is lost without: frequencies that follow from
     /// the configuration.
     pub(crate) fn ignorable(name: &str) -> bool {
         name.ends_with("rotary_emb.inv_freq")
+    }
+}
+
+fn uneven_heads(loader: &Loader<'_>, name: &str, rows: usize, heads: usize) -> ModelError {
+    ModelError::Unsupported {
+        origin: loader.source().origin().to_owned(),
+        what: format!("`{name}` of {rows} rows over {heads} heads"),
     }
 }

@@ -18,8 +18,9 @@ use pefomed_kernels::norm::rms_norm;
 use pefomed_kernels::rotary::Rotary;
 
 use super::KvCache;
-use super::frozen::FrozenLayer;
+use super::frozen::{FrozenLayer, FrozenMaps};
 use super::keys::KeyStyle;
+use super::table::Table;
 use crate::adapter::{LoraAdapter, Site};
 use crate::config::LlamaConfig;
 use crate::error::ModelError;
@@ -83,7 +84,7 @@ pub struct LlamaDecoder {
     place: Placement,
     /// Divisors of the rotary frequencies, `[D/2]`, which GGUF files store as a tensor.
     rotary_divisors: Option<Vec<f32>>,
-    pub(super) embedding: Tensor<2>,
+    pub(super) embedding: Table,
     layers: Layers,
     pub(super) norm: Tensor<1>,
     pub(super) head: Option<Tensor<2>>,
@@ -126,7 +127,7 @@ impl LlamaDecoder {
             config,
             place,
             rotary_divisors: None,
-            embedding,
+            embedding: Table::Tensor(embedding),
             layers: Layers::Plain(layers),
             norm,
             head,
@@ -143,6 +144,9 @@ impl LlamaDecoder {
     /// [`ModelError::Precision`] when this processor lacks the instructions.
     #[must_use = "the packed decoder is returned"]
     pub fn freeze(self, precision: Precision) -> Result<Self, ModelError> {
+        if self.frozen_head.is_some() {
+            return Ok(self);
+        }
         if !precision.is_available() {
             return Err(ModelError::Precision { precision: precision.name() });
         }
@@ -157,7 +161,7 @@ impl LlamaDecoder {
         };
         let frozen_head = match &layers {
             Layers::Frozen(_) => {
-                let head = read(self.head.clone().unwrap_or_else(|| self.embedding.clone()));
+                let head = read(self.head());
                 Some(Arc::new(FrozenLinear::new(&[&head], self.config.hidden_size, precision)))
             }
             Layers::Plain(_) => None,
@@ -199,6 +203,72 @@ impl LlamaDecoder {
         place: &Placement,
     ) -> Result<Self, ModelError> {
         Self::take(config, loader, place, KeyStyle::Gguf)
+    }
+
+    /// Takes the weights as they are stored, and leaves them so: quantized weights stay quantized, and
+    /// are turned into numbers while they are multiplied. For the processor.
+    ///
+    /// # Errors
+    /// As [`Loader::take_stored`]; [`ModelError::Unsupported`] for a decoder that has no fused layers
+    /// ([`LlamaConfig::has_fused_layers`]).
+    pub(crate) fn stored(
+        config: LlamaConfig,
+        loader: &mut Loader<'_>,
+        place: &Placement,
+        style: KeyStyle,
+    ) -> Result<Self, ModelError> {
+        let origin = loader.source().origin().to_owned();
+        config.check(&origin)?;
+        if !config.has_fused_layers() {
+            let what = "`precision = \"stored\"` for a decoder with biases or windows".to_owned();
+            return Err(ModelError::Unsupported { origin, what });
+        }
+        let (c, m, vocabulary) = (config.hidden_size, config.intermediate_size, config.vocab_size);
+        let (heads, key_heads) = (config.num_attention_heads, config.key_heads());
+        let (q, kv) = (heads * config.head_dim(), key_heads * config.head_dim());
+        let mut layers = Vec::new();
+        for layer in 0..config.num_hidden_layers {
+            let name = |tensor: &str| style.layer(layer, tensor);
+            let query =
+                style.take_rotary_stored(loader, &name("self_attn.q_proj"), [q, c], heads)?;
+            let key =
+                style.take_rotary_stored(loader, &name("self_attn.k_proj"), [kv, c], key_heads)?;
+            let mut matrix = |tensor: &str, shape| loader.take_stored(&name(tensor), shape);
+            let (v, o) =
+                (matrix("self_attn.v_proj", [kv, c])?, matrix("self_attn.o_proj", [c, q])?);
+            let (gate, up) = (matrix("mlp.gate_proj", [m, c])?, matrix("mlp.up_proj", [m, c])?);
+            let down = matrix("mlp.down_proj", [c, m])?;
+            let maps = FrozenMaps {
+                input_norm: loader.take(&name("input_layernorm"), &[c])?,
+                qkv: FrozenLinear::stored(vec![query, key, v]),
+                output: FrozenLinear::stored(vec![o]),
+                post_norm: loader.take(&name("post_attention_layernorm"), &[c])?,
+                gate_up: FrozenLinear::stored(vec![gate, up]),
+                down: FrozenLinear::stored(vec![down]),
+            };
+            layers.push(FrozenLayer::of(maps, &config));
+        }
+        let embedding = loader.take_stored(style.embedding(), [vocabulary, c])?;
+        // A file may repeat a tied head; it is taken so that it is not reported as left over.
+        let own_head = loader.has(style.head()).then(|| style.head());
+        let own_head =
+            own_head.map(|name| loader.take_stored(name, [vocabulary, c])).transpose()?;
+        let head = match own_head {
+            Some(head) if !config.tie_word_embeddings => head,
+            _ => embedding.clone(),
+        };
+        let norm = place.tensor(loader.take(style.norm(), &[c])?, [c]);
+        let rotary_divisors = style.take_rotary_divisors(loader, config.head_dim())?;
+        Ok(Self {
+            config,
+            place: place.clone(),
+            rotary_divisors,
+            embedding: Table::Stored(embedding),
+            layers: Layers::Frozen(Arc::new(layers)),
+            norm,
+            head: None,
+            frozen_head: Some(Arc::new(FrozenLinear::stored(vec![head]))),
+        })
     }
 
     /// Whether a left-over tensor of a decoder's file may be ignored.
@@ -275,10 +345,7 @@ impl LlamaDecoder {
 
     /// Rows of the embedding table, `[T, C]`, for token ids below the vocabulary size.
     pub fn embed(&self, tokens: &[u32]) -> Tensor<2> {
-        let ids: Vec<i64> = tokens.iter().map(|&token| i64::from(token)).collect();
-        let data = TensorData::new(ids, [tokens.len()]);
-        let ids = Tensor::<1, Int>::from_data(data, &self.place.device);
-        self.embedding.clone().select(0, ids)
+        self.embedding.rows(tokens, &self.place)
     }
 
     /// Prepares what all layers need to know of a packed batch.
@@ -426,7 +493,7 @@ impl LlamaDecoder {
 
     /// The head, `[V, C]`.
     pub fn head(&self) -> Tensor<2> {
-        self.head.clone().unwrap_or_else(|| self.embedding.clone())
+        self.head.clone().unwrap_or_else(|| self.embedding.tensor(&self.place))
     }
 
     /// Some rows of hidden states `[T, C]`.
@@ -495,7 +562,10 @@ fn ranges(tree: &TreeSpan) -> TreeRanges {
 impl Trainable for LlamaDecoder {
     fn parameters(&mut self) -> Vec<(String, Parameter<'_>)> {
         let style = KeyStyle::HuggingFace;
-        let mut all = vec![(style.embedding().to_owned(), Parameter::Matrix(&mut self.embedding))];
+        let mut all = Vec::new();
+        if let Table::Tensor(table) = &mut self.embedding {
+            all.push((style.embedding().to_owned(), Parameter::Matrix(table)));
+        }
         // Packed layers have nothing that could be trained.
         let layers = match &mut self.layers {
             Layers::Plain(layers) => &mut layers[..],

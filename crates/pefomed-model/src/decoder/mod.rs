@@ -5,6 +5,7 @@ mod frozen;
 mod initialise;
 mod keys;
 mod llama;
+mod table;
 
 pub use cache::KvCache;
 pub(crate) use keys::KeyStyle;

@@ -6,20 +6,21 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use pefomed_data::files;
 use pefomed_kernels::mapped::MappedFile;
 
 use super::gguf_layout::{Place, parse};
 use super::gguf_metadata::{Scalar, Value};
-use super::{StoredType, TensorSource, map, missing};
+use super::{StoredMatrix, StoredType, TensorSource, map, missing};
 use crate::error::ModelError;
 
 /// An open GGUF file of version 2 or 3.
 #[derive(Debug)]
 pub struct GgufFile {
     origin: String,
-    file: MappedFile,
+    file: Arc<MappedFile>,
     metadata: BTreeMap<String, Value>,
     tensors: BTreeMap<String, Place>,
 }
@@ -39,7 +40,7 @@ impl GgufFile {
     /// [`ModelError::Gguf`].
     pub fn from_mapped(origin: String, file: MappedFile) -> Result<Self, ModelError> {
         match parse(file.as_bytes()) {
-            Ok((metadata, tensors)) => Ok(Self { origin, file, metadata, tensors }),
+            Ok((metadata, tensors)) => Ok(Self { origin, file: Arc::new(file), metadata, tensors }),
             Err(fault) => Err(ModelError::Gguf { origin, fault }),
         }
     }
@@ -207,6 +208,11 @@ impl TensorSource for GgufFile {
         })
     }
 
+    fn stored(&self, name: &str) -> Option<StoredMatrix> {
+        let place = self.tensors.get(name)?;
+        StoredMatrix::new(&self.file, place.bytes.clone(), place.stored, &place.shape)
+    }
+
     fn origin(&self) -> &str {
         &self.origin
     }
@@ -224,17 +230,27 @@ impl TensorSource for GgufFile {
 ///
 /// Returns none when the rows do not divide into `heads` heads of even size.
 pub fn rotary_pairs_to_halves(weight: &[f32], rows: usize, heads: usize) -> Option<Vec<f32>> {
-    let head = rows.checked_div(heads)?;
-    if head == 0 || head % 2 != 0 || head * heads != rows || !weight.len().is_multiple_of(rows) {
+    let even = rotary_row(0, rows, heads).is_some();
+    if !even || !weight.len().is_multiple_of(rows) {
         return None;
     }
     let columns = weight.len() / rows;
     let mut out = Vec::with_capacity(weight.len());
     for row in 0..rows {
-        let (start, within) = (row / head * head, row % head);
-        let (half, pair) = (within / (head / 2), within % (head / 2));
-        let from = (start + 2 * pair + half) * columns;
+        let from = rotary_row(row, rows, heads)? * columns;
         out.extend_from_slice(&weight[from..from + columns]);
     }
     Some(out)
+}
+
+/// The row of a file of llama.cpp that is row `row` in the layout of Hugging Face; see
+/// [`rotary_pairs_to_halves`].
+pub(crate) fn rotary_row(row: usize, rows: usize, heads: usize) -> Option<usize> {
+    let head = rows.checked_div(heads)?;
+    if head == 0 || head % 2 != 0 || head * heads != rows {
+        return None;
+    }
+    let (start, within) = (row / head * head, row % head);
+    let (half, pair) = (within / (head / 2), within % (head / 2));
+    Some(start + 2 * pair + half)
 }

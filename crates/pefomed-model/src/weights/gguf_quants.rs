@@ -7,17 +7,15 @@
 
 use half::f16;
 
-/// Decodes all blocks of a tensor; a rest shorter than a block is left out.
+/// Decodes whole blocks; a rest shorter than a block is left out.
 pub(super) fn each_block<const BYTES: usize, const VALUES: usize>(
     bytes: &[u8],
     decode: impl Fn(&[u8; BYTES], &mut [f32; VALUES]),
-) -> Vec<f32> {
-    let (blocks, _) = bytes.as_chunks::<BYTES>();
-    let mut values = vec![0.0; blocks.len() * VALUES];
-    for (block, out) in blocks.iter().zip(values.as_chunks_mut::<VALUES>().0) {
+    out: &mut [f32],
+) {
+    for (block, out) in bytes.as_chunks::<BYTES>().0.iter().zip(out.as_chunks_mut::<VALUES>().0) {
         decode(block, out);
     }
-    values
 }
 
 /// Scale, then 16 bytes whose low nibbles are the first half of the values.

@@ -1,6 +1,9 @@
 //! Taking tensors out of a file, with an account of what was taken.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use pefomed_kernels::frozen::StoredRows;
 
 use super::{TensorSource, missing};
 use crate::error::ModelError;
@@ -47,6 +50,31 @@ impl<'a> Loader<'a> {
     /// [`ModelError::TensorMissing`] with similar names, [`ModelError::TensorShape`] with both
     /// shapes, [`ModelError::TensorType`].
     pub fn take(&mut self, name: &str, expected: &[usize]) -> Result<Vec<f32>, ModelError> {
+        self.check(name, expected)?;
+        let values = self.source.read_f32(name)?;
+        self.taken.insert(name.to_owned());
+        Ok(values)
+    }
+
+    /// A matrix left in the bytes of its file.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take), and [`ModelError::NotStored`] for a format that has none.
+    pub fn take_stored(
+        &mut self,
+        name: &str,
+        expected: [usize; 2],
+    ) -> Result<Arc<dyn StoredRows>, ModelError> {
+        self.check(name, &expected)?;
+        let matrix = self.source.stored(name).ok_or_else(|| ModelError::NotStored {
+            origin: self.source.origin().to_owned(),
+            name: name.to_owned(),
+        })?;
+        self.taken.insert(name.to_owned());
+        Ok(Arc::new(matrix))
+    }
+
+    fn check(&self, name: &str, expected: &[usize]) -> Result<(), ModelError> {
         let found = self.source.shape(name).ok_or_else(|| missing(self.source, name))?;
         if found != expected {
             return Err(ModelError::TensorShape {
@@ -56,9 +84,7 @@ impl<'a> Loader<'a> {
                 found: found.to_vec(),
             });
         }
-        let values = self.source.read_f32(name)?;
-        self.taken.insert(name.to_owned());
-        Ok(values)
+        Ok(())
     }
 
     /// Ends loading. Names that `ignore` accepts may be left over: parts of the published model

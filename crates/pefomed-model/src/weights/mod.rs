@@ -19,6 +19,7 @@ mod pickle;
 mod safetensors;
 mod safetensors_writer;
 mod shards;
+mod stored;
 mod stored_type;
 mod torch;
 mod torch_fault;
@@ -26,12 +27,15 @@ mod torch_writer;
 
 use std::path::Path;
 
+pub(crate) use self::gguf::rotary_row;
 pub use self::gguf::{GgufFile, rotary_pairs_to_halves};
 pub use self::gguf_fault::GgufFault;
 pub use self::loader::Loader;
 pub use self::safetensors::SafetensorsFile;
 pub(crate) use self::safetensors_writer::{TensorHead, write_one_by_one};
 pub use self::safetensors_writer::{TensorValues, write_safetensors};
+pub(crate) use self::stored::Reordered;
+pub use self::stored::StoredMatrix;
 pub use self::stored_type::StoredType;
 pub use self::torch::TorchFile;
 pub use self::torch_fault::TorchFault;
@@ -56,6 +60,12 @@ pub trait TensorSource: Send + Sync {
     /// [`ModelError::TensorMissing`], or [`ModelError::TensorType`] for integers and other types
     /// that hold no real numbers.
     fn read_f32(&self, name: &str) -> Result<Vec<f32>, ModelError>;
+
+    /// A matrix left in the bytes of its file; none when there is no such tensor, when it is no
+    /// matrix of real numbers, or when the format keeps no rows together.
+    fn stored(&self, _name: &str) -> Option<StoredMatrix> {
+        None
+    }
 
     /// The file or folder, for messages.
     fn origin(&self) -> &str;

@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use pefomed_data::files;
 use pefomed_kernels::mapped::MappedFile;
 use safetensors::{Dtype, SafeTensors};
 
 use super::stored_type::each;
-use super::{StoredType, TensorSource, map, missing, shards};
+use super::{StoredMatrix, StoredType, TensorSource, map, missing, shards};
 use crate::error::ModelError;
 
 pub(super) const WHOLE: &str = "model.safetensors";
@@ -23,7 +24,7 @@ pub(super) const INDEX: &str = "model.safetensors.index.json";
 pub struct SafetensorsFile {
     origin: String,
     /// In the order of their names.
-    shards: Vec<MappedFile>,
+    shards: Vec<Arc<MappedFile>>,
     tensors: BTreeMap<String, Place>,
     metadata: BTreeMap<String, String>,
 }
@@ -68,7 +69,7 @@ impl SafetensorsFile {
         let mut tensors = BTreeMap::new();
         let mut metadata = BTreeMap::new();
         read_header(&origin, file.as_bytes(), 0, &mut tensors, &mut metadata)?;
-        Ok(Self { origin, shards: vec![file], tensors, metadata })
+        Ok(Self { origin, shards: vec![Arc::new(file)], tensors, metadata })
     }
 
     fn open_shards(path: &Path) -> Result<Self, ModelError> {
@@ -87,7 +88,7 @@ impl SafetensorsFile {
                 let place = held.remove(tensor);
                 file.tensors.insert(tensor.clone(), place.ok_or_else(|| shard.lacks(tensor))?);
             }
-            file.shards.push(shard.file);
+            file.shards.push(Arc::new(shard.file));
         }
         Ok(file)
     }
@@ -166,12 +167,18 @@ impl TensorSource for SafetensorsFile {
             .ok_or_else(|| self.wrong_type(name, place, "real numbers"))
     }
 
+    fn stored(&self, name: &str) -> Option<StoredMatrix> {
+        let place = self.tensors.get(name)?;
+        let (file, stored) = (&self.shards[place.shard], StoredType::of_safetensors(place.dtype));
+        StoredMatrix::new(file, place.bytes.clone(), stored, &place.shape)
+    }
+
     fn origin(&self) -> &str {
         &self.origin
     }
 
     fn digest(&self) -> String {
-        files::digest(self.shards.iter().map(MappedFile::as_bytes))
+        files::digest(self.shards.iter().map(|shard| shard.as_bytes()))
     }
 }
 

@@ -63,21 +63,29 @@ impl StoredType {
 
     /// Values of whole blocks as `f32`, or none for [`StoredType::Other`].
     pub(super) fn widen(self, bytes: &[u8]) -> Option<Vec<f32>> {
-        Some(match self {
-            Self::F64 => each(bytes, |b| f64::from_le_bytes(b) as f32),
-            Self::F32 => each(bytes, f32::from_le_bytes),
-            Self::F16 => each(bytes, |b| f16::from_le_bytes(b).to_f32()),
-            Self::BF16 => each(bytes, |b| bf16::from_le_bytes(b).to_f32()),
-            Self::Q4_0 => quants::each_block(bytes, quants::q4_0),
-            Self::Q4_1 => quants::each_block(bytes, quants::q4_1),
-            Self::Q5_0 => quants::each_block(bytes, quants::q5_0),
-            Self::Q5_1 => quants::each_block(bytes, quants::q5_1),
-            Self::Q8_0 => quants::each_block(bytes, quants::q8_0),
-            Self::Q4_K => quants::each_block(bytes, quants::q4_k),
-            Self::Q5_K => quants::each_block(bytes, quants::q5_k),
-            Self::Q6_K => quants::each_block(bytes, quants::q6_k),
-            Self::Other(_) => return None,
-        })
+        let (values, size) = self.block();
+        let mut out = vec![0.0; bytes.len() / size * values];
+        self.widen_into(bytes, &mut out).then_some(out)
+    }
+
+    /// Puts the values of whole blocks into `out`; false for [`StoredType::Other`].
+    pub(super) fn widen_into(self, bytes: &[u8], out: &mut [f32]) -> bool {
+        match self {
+            Self::F64 => each_into(bytes, |b| f64::from_le_bytes(b) as f32, out),
+            Self::F32 => each_into(bytes, f32::from_le_bytes, out),
+            Self::F16 => each_into(bytes, |b| f16::from_le_bytes(b).to_f32(), out),
+            Self::BF16 => each_into(bytes, |b| bf16::from_le_bytes(b).to_f32(), out),
+            Self::Q4_0 => quants::each_block(bytes, quants::q4_0, out),
+            Self::Q4_1 => quants::each_block(bytes, quants::q4_1, out),
+            Self::Q5_0 => quants::each_block(bytes, quants::q5_0, out),
+            Self::Q5_1 => quants::each_block(bytes, quants::q5_1, out),
+            Self::Q8_0 => quants::each_block(bytes, quants::q8_0, out),
+            Self::Q4_K => quants::each_block(bytes, quants::q4_k, out),
+            Self::Q5_K => quants::each_block(bytes, quants::q5_k, out),
+            Self::Q6_K => quants::each_block(bytes, quants::q6_k, out),
+            Self::Other(_) => return false,
+        }
+        true
     }
 
     pub(super) fn of_safetensors(dtype: Dtype) -> Self {
@@ -126,4 +134,11 @@ impl fmt::Display for StoredType {
 /// Decodes consecutive little-endian values.
 pub(super) fn each<const N: usize, T>(bytes: &[u8], decode: impl Fn([u8; N]) -> T) -> Vec<T> {
     bytes.as_chunks::<N>().0.iter().map(|value| decode(*value)).collect()
+}
+
+/// As [`each`], into values that are there.
+fn each_into<const N: usize>(bytes: &[u8], decode: impl Fn([u8; N]) -> f32, out: &mut [f32]) {
+    for (out, value) in out.iter_mut().zip(bytes.as_chunks::<N>().0) {
+        *out = decode(*value);
+    }
 }

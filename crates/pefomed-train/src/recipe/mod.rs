@@ -115,15 +115,28 @@ pub enum WeightPrecision {
     Bf16,
     /// Nothing rounded.
     Float32,
+    /// Weights left in the bytes of their file (quantized, if they are quantized there), and turned
+    /// into numbers of the fastest precision while they are multiplied: the least memory.
+    Stored,
 }
 
 impl WeightPrecision {
-    /// What the kernels are asked for.
-    pub fn kernel(self) -> Precision {
+    /// What weights are packed in; none when they stay as they are stored.
+    pub fn kernel(self) -> Option<Precision> {
         match self {
-            Self::Auto => Precision::fastest(),
-            Self::Bf16 => Precision::Bf16,
-            Self::Float32 => Precision::Float32,
+            Self::Auto => Some(Precision::fastest()),
+            Self::Bf16 => Some(Precision::Bf16),
+            Self::Float32 => Some(Precision::Float32),
+            Self::Stored => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Bf16 => "bf16",
+            Self::Float32 => "float32",
+            Self::Stored => "stored",
         }
     }
 }
@@ -320,29 +333,31 @@ impl Recipe {
     /// Puts in the place of `auto` what it means on a device, so that a run repeats what it did.
     ///
     /// # Errors
-    /// [`TrainError::RecipeValue`] for bfloat16 on a device that has no such kernels.
+    /// [`TrainError::RecipeValue`] for bfloat16 or stored weights on a device that has no kernels for
+    /// them.
     pub fn settle(&mut self, device: DeviceKind) -> Result<(), TrainError> {
-        let precision = &mut self.model.precision;
-        match (device, *precision) {
+        let settled = &mut self.model.precision;
+        match (device, *settled) {
             (DeviceKind::Cpu, WeightPrecision::Auto) => {
-                *precision = match Precision::fastest() {
+                *settled = match Precision::fastest() {
                     Precision::Bf16 => WeightPrecision::Bf16,
                     Precision::Float32 => WeightPrecision::Float32,
                 };
             }
             (DeviceKind::Cpu, _) => {}
-            (_, WeightPrecision::Bf16) => {
+            (_, precision @ (WeightPrecision::Bf16 | WeightPrecision::Stored)) => {
                 return Err(TrainError::RecipeValue {
                     origin: "recipe".to_owned(),
                     line: None,
                     problem: format!(
-                        "[model] `precision` is bf16, which the device {} does not have: write \
+                        "[model] `precision` is {}, which the device {} does not have: write \
                          \"auto\" or \"float32\"",
+                        precision.name(),
                         device.name()
                     ),
                 });
             }
-            (_, _) => *precision = WeightPrecision::Float32,
+            (_, _) => *settled = WeightPrecision::Float32,
         }
         Ok(())
     }
