@@ -20,6 +20,7 @@ use pefomed_model::multimodal::{FeatureMap, TunedDecoder, VisualFeatures};
 use pefomed_model::parameters::{Placement, Trainable as _, read};
 use pefomed_model::projector::Projector;
 use pefomed_model::random::Normal;
+use pefomed_train::adamw::{AdamW, Moments};
 use pefomed_train::run_folder::peak_memory_bytes;
 
 #[global_allocator]
@@ -75,6 +76,7 @@ fn main() -> Result<(), Error> {
     let together = step(&model, &[tree.clone()], &features)?;
     let alone = step(&model, &tree.split(), &features)?;
     let difference = (together.loss - alone.loss).abs() / alone.loss;
+    let gradients = distance(&together.gradients, &alone.gradients);
     println!(
         "\n{QUESTIONS} questions about one image, forward and backward (first call {:.2} s)",
         warm.seconds
@@ -86,15 +88,23 @@ fn main() -> Result<(), Error> {
         );
     }
     println!(
-        "  relative difference of the losses {difference:.1e}; packed is {:.1} times as fast",
+        "  relative difference of the losses {difference:.1e}, of the gradients {gradients:.1e}; packed is {:.1} times as fast",
         alone.seconds / together.seconds
     );
+    let start = Instant::now();
+    update(&mut model, &together.gradients);
+    let seconds = start.elapsed().as_secs_f64();
+    let after = step(&model, &[tree], &features)?.loss;
+    println!("  after one step of AdamW ({seconds:.2} s) the loss is {after:.6}");
     let peak = peak_memory_bytes().unwrap_or_default();
     println!("  peak memory {} (limit {LIMIT} GiB)", gibibytes(peak));
     implied(&mut model, &together);
     // Rounding to bfloat16 depends on nothing but the number rounded; sums differ in their order.
     if difference > 1e-4 {
         return Err(format!("packed and unpacked losses differ by {difference:e}").into());
+    }
+    if after >= together.loss {
+        return Err("the step did not lower the loss".into());
     }
     if peak as f64 > LIMIT * 1024.0_f64.powi(3) {
         return Err("more memory than the limit".into());
@@ -108,16 +118,19 @@ fn implied(model: &mut TunedDecoder, step: &Step) {
     let (c, m) = (config.hidden_size, config.intermediate_size);
     let layer = 4 * c * c + 3 * c * m;
     let head = config.vocab_size * c;
-    // The head and the projector are there once; what is left of the step is the layer's.
+    // Head and projector are there once: each a product forward and one backward. What is left of
+    // the step is the layer's.
+    let place = model.decoder.place().clone();
+    let rows = |count: usize, width: usize| place.tensor(vec![0.01; count * width], [count, width]);
     let start = Instant::now();
-    let rows = model.decoder.place().tensor(vec![0.01; step.targets * c], [step.targets, c]);
-    let _ = read(model.decoder.logits(rows));
-    let head_seconds = 2.0 * start.elapsed().as_secs_f64();
-    let layer_seconds = (step.seconds - head_seconds).max(0.0);
+    let _ = read(model.decoder.logits(rows(step.targets, c)));
+    let _ = read(model.projector.forward(rows(VISUAL_TOKENS, VISUAL_WIDTH)));
+    let once = 2.0 * start.elapsed().as_secs_f64();
+    let layer_seconds = (step.seconds - once).max(0.0);
     println!("\nwhat this implies for {LAYERS} layers");
     println!(
-        "  time    {head_seconds:.2} s head + {LAYERS} · {layer_seconds:.2} s layer (projector included) = {:.1} s a step",
-        head_seconds + LAYERS as f64 * layer_seconds
+        "  time    {once:.2} s head and projector + {LAYERS} · {layer_seconds:.2} s layer = {:.1} s a step",
+        once + LAYERS as f64 * layer_seconds
     );
     // As the packed layer and head take it: bfloat16 is there in two layouts.
     let packed = model.decoder.packed_bytes().unwrap_or_default();
@@ -127,6 +140,8 @@ fn implied(model: &mut TunedDecoder, step: &Step) {
         "  frozen  {bytes:.2} B · ({LAYERS} · {layer} layers + {head} head) + 4 B · 2 · {head} tables = {}",
         gibibytes(frozen as u64)
     );
+    let adapter = model.adapter.parameter_count();
+    let trained = model.projector.parameter_count() + LAYERS * adapter;
     println!(
         "  trained {} projector + {LAYERS} · {adapter} adapter = {trained}; · 16 B (weight, gradient, two moments) = {}",
         model.projector.parameter_count(),
@@ -192,13 +207,15 @@ struct Step {
     positions: usize,
     targets: usize,
     seconds: f64,
+    /// One for each parameter of the model.
+    gradients: Vec<Vec<f32>>,
 }
 
 /// The mean loss over all answers of trees that are run one after the other, with gradients of every
 /// trained number.
 fn step(model: &TunedDecoder, trees: &[MessageTree], features: &FeatureMap) -> Result<Step, Error> {
     let targets: usize = trees.iter().map(MessageTree::targets).sum();
-    let mut step = Step { loss: 0.0, positions: 0, targets, seconds: 0.0 };
+    let mut step = Step { loss: 0.0, positions: 0, targets, seconds: 0.0, gradients: Vec::new() };
     let start = Instant::now();
     for tree in trees {
         let mut model = model.clone();
@@ -206,12 +223,13 @@ fn step(model: &TunedDecoder, trees: &[MessageTree], features: &FeatureMap) -> R
         let batch = PackedBatch::new([tree]);
         let (sum, _) = model.loss_sum(&batch, features, None)?;
         let loss = sum.mul_scalar(1.0 / targets as f64);
-        let mut gradients = loss.backward();
-        for (name, parameter) in model.parameters() {
-            let gradient = parameter.take_gradient(&mut gradients);
-            let has_one = gradient.is_some_and(|all| all.iter().any(|value| *value != 0.0));
-            if !has_one {
-                return Err(format!("`{name}` got no gradient").into());
+        let mut found = loss.backward();
+        for (index, (name, parameter)) in model.parameters().iter().enumerate() {
+            let gradient = parameter.take_gradient(&mut found);
+            let gradient = gradient.ok_or_else(|| format!("`{name}` got no gradient"))?;
+            match step.gradients.get_mut(index) {
+                Some(sum) => sum.iter_mut().zip(gradient).for_each(|(sum, value)| *sum += value),
+                None => step.gradients.push(gradient),
             }
         }
         step.loss += f64::from(read(loss).first().copied().unwrap_or(f32::NAN));
@@ -219,6 +237,27 @@ fn step(model: &TunedDecoder, trees: &[MessageTree], features: &FeatureMap) -> R
     }
     step.seconds = start.elapsed().as_secs_f64();
     Ok(step)
+}
+
+/// The largest difference of gradients, each in relation to the largest of its parameter.
+fn distance(found: &[Vec<f32>], expected: &[Vec<f32>]) -> f32 {
+    let largest = |values: &mut dyn Iterator<Item = f32>| values.fold(0.0, f32::max);
+    let pairs = found.iter().zip(expected).map(|(found, expected)| {
+        let apart = largest(&mut found.iter().zip(expected).map(|(a, b)| (a - b).abs()));
+        apart / largest(&mut expected.iter().map(|value| value.abs()))
+    });
+    pairs.fold(0.0, f32::max)
+}
+
+/// One step of AdamW from its beginning.
+fn update(model: &mut TunedDecoder, gradients: &[Vec<f32>]) {
+    let adamw = AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.05 };
+    for ((_, mut parameter), gradient) in model.parameters().into_iter().zip(gradients) {
+        let (mut values, decays) = (parameter.values(), parameter.decays());
+        let mut moments = Moments::zeros(values.len());
+        adamw.update(1, 1e-4, decays, &mut values, gradient, &mut moments);
+        parameter.set(values, true);
+    }
 }
 
 /// Memory of this process now, in bytes; 0 where the system does not tell.

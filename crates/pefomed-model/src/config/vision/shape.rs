@@ -28,6 +28,7 @@ impl Activation {
 
 /// A vision transformer.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "each family is a set of independent switches")]
 pub(crate) struct VitShape {
     /// Width `C` of a token.
     pub(crate) width: usize,
