@@ -200,7 +200,7 @@ def conversations() -> None:
         {"id": "27_1", "image": "a.png", "conversations": [
             {"from": "human", "value": "<image>\nWhat is shown?"}, {"from": "gpt", "value": "A chest film."},
             {"from": "human", "value": "Which side?"}, {"from": "gpt", "value": "Both."}]},
-        {"id": "27_1", "image": "b.png", "conversations": [
+        {"id": "27_1", "image": "b.png", "conversatons": [
             {"from": "human", "value": "Normal?\n<image>"}, {"from": "gpt", "value": "Yes."}]},
         {"id": 3, "conversations": [{"from": "human", "value": "<image>\nSide?"}, {"from": "gpt", "value": "Left."}]},
     ]))

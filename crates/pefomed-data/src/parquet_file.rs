@@ -4,6 +4,8 @@
 //! batches, so that only a page or two of the images is in memory; an image is found again by
 //! [`ParquetCell`] when it is needed, and the pages before it are skipped without unpacking them.
 //!
+//! A page is unpacked into at most the 2 GiB that the format lets it claim.
+//!
 //! The underlying reader trusts what a file says of itself in several places and panics where it is
 //! wrong. [`contained`] is the one place where it is called, and turns that into an error.
 

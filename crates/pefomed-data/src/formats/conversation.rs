@@ -21,7 +21,7 @@ const MARK: &str = "<image>";
 /// The names of one layout's fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// `id`, `image` (or a list), `conversations` of `from` and `value`.
+    /// `id`, `image` (or a list), `conversations` (LLaVA-Med: `conversatons`) of `from` and `value`.
     Llava,
     /// `images`, `conversations` of `from` and `value`, or `messages` of `role` and `content`.
     ShareGpt,
@@ -152,6 +152,8 @@ fn turns(
     names: &mut Vec<String>,
 ) -> Result<(Vec<Turn>, usize), DataError> {
     let list = match shape {
+        // LLaVA-Med's files spell it so.
+        Shape::Llava if row.value("conversatons").is_some() => "conversatons",
         Shape::Llava => "conversations",
         Shape::ShareGpt if row.value("conversations").is_some() => "conversations",
         Shape::Messages | Shape::ShareGpt => "messages",
