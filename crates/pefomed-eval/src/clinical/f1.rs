@@ -37,6 +37,7 @@ impl Uncertain {
     }
 
     /// The other one.
+    #[must_use]
     pub fn other(self) -> Self {
         match self {
             Self::Positive => Self::Negative,

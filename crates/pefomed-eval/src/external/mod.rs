@@ -43,7 +43,7 @@ pub struct ExternalScorer {
 
 impl ExternalScorer {
     /// How long a scorer may be silent unless told otherwise: models take minutes to load.
-    pub const SILENCE: Duration = Duration::from_secs(600);
+    pub const SILENCE: Duration = Duration::from_mins(10);
 
     /// Reads `NAME=COMMAND`. Words of the command are split at blanks, quotes keep them together.
     ///
