@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use crate::dicom::{PATIENT_ID, Tag};
+use crate::dicom::{PATIENT_ID, Tag, Vr};
 
 /// The edition of the standard that the table is from.
 pub const EDITION: &str = "2026c";
@@ -19,9 +19,9 @@ pub(super) enum Action {
     Remove,
     /// Z, and X/Z: the attribute may be required, its value is not.
     Empty,
-    /// D, and all choices that include it.
+    /// D, and choices that include it; of a sequence all text in it.
     Replace,
-    /// U, and X/Z/U*.
+    /// U, and X/Z/U*; of a sequence its identifiers, and all text in it is replaced.
     Uid,
     /// The patient's name and number.
     Pseudonym,
@@ -46,6 +46,9 @@ fn rows() -> impl Iterator<Item = (Tag, Row)> {
             _ if tag == PATIENT_ID || tag == Tag(0x0010, 0x0010) => Action::Pseudonym,
             "X" => Action::Remove,
             "Z" | "X/Z" => Action::Empty,
+            // A dummy of a sequence would be items of dummies: what may go or be empty, does so.
+            "X/D" if tag.vr() == Vr::SQ => Action::Remove,
+            "X/Z/D" if tag.vr() == Vr::SQ => Action::Empty,
             "D" | "Z/D" | "X/D" | "X/Z/D" => Action::Replace,
             "U" | "X/Z/U" => Action::Uid,
             _ => return None,

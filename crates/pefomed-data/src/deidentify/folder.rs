@@ -31,6 +31,12 @@ struct Settings {
     salt_fingerprint: String,
 }
 
+/// What is read back of an earlier report.
+#[derive(Deserialize)]
+struct Earlier {
+    settings: Settings,
+}
+
 /// A file that was not written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RefusedFile {
@@ -154,10 +160,6 @@ fn check_output(input: &Path, output: &Path, settings: &Settings) -> Result<(), 
     };
     if real(output)?.starts_with(real(input)?) {
         return wrong("the output lies in the input: choose a folder outside of it");
-    }
-    #[derive(Deserialize)]
-    struct Earlier {
-        settings: Settings,
     }
     let report = output.join(REPORT);
     if report.exists() && files::read_json::<Earlier>(&report)?.settings != *settings {

@@ -142,7 +142,7 @@ pub fn deidentify(bytes: &[u8], salt: &Salt, options: &Options) -> Result<Deiden
     if trailing > 0 {
         cleaner.counts.note("trailing bytes removed", None);
     }
-    let mut data = cleaner.data_set(data);
+    let mut data = cleaner.data_set(data, false);
     let counts = cleaner.counts;
     // It becomes a file name.
     let is_one = |uid: &&str| uid.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
@@ -193,16 +193,17 @@ struct Cleaner<'a> {
 }
 
 impl Cleaner<'_> {
-    fn data_set<'b>(&mut self, data: DataSet<'b>) -> DataSet<'b> {
+    /// With `strict`, all text is replaced: the items of a sequence that is itself to be replaced.
+    fn data_set<'b>(&mut self, data: DataSet<'b>, strict: bool) -> DataSet<'b> {
         let big_endian = data.big_endian;
-        let cleaned = data.elements.into_iter().filter_map(|element| self.element(element));
+        let cleaned = data.elements.into_iter().filter_map(|element| self.element(element, strict));
         let mut elements: Vec<Element<'b>> = cleaned.collect();
         elements.sort_by_key(|element| element.tag);
         DataSet { elements, big_endian }
     }
 
     /// The element as it may stay; none when it may not.
-    fn element<'b>(&mut self, mut element: Element<'b>) -> Option<Element<'b>> {
+    fn element<'b>(&mut self, mut element: Element<'b>, strict: bool) -> Option<Element<'b>> {
         let tag = element.tag;
         if tag.is_private() {
             self.counts.note("private removed", None);
@@ -234,6 +235,10 @@ impl Cleaner<'_> {
         }
         let listed = match listed {
             None if is_date || known == Vr(*b"PN") => Action::Empty,
+            // Code strings are words of the standard, and identifiers have rows of their own.
+            None if strict && known.is_text() && !matches!(&known.0, b"CS" | b"UI") => {
+                Action::Replace
+            }
             None => Action::Keep,
             Some(action) => action,
         };
@@ -260,20 +265,21 @@ impl Cleaner<'_> {
                 self.counts.note("identifier replaced", Some(tag));
                 return Some(self.mapped(element));
             }
-            // Sequences that may be needed are kept; what is in them is cleaned like all else.
             Action::Uid => self.counts.note("cleaned inside", Some(tag)),
             Action::Replace if element.vr == Vr::SQ => {
                 self.counts.note("cleaned inside", Some(tag));
             }
             Action::Replace => {
-                self.counts.note("replaced", Some(tag));
+                self.counts.note("replaced", Some(tag).filter(|tag| action(*tag).is_some()));
                 let dummy = dummy(element.vr).to_vec();
                 return Some(with_bytes(element, dummy));
             }
         }
         match element.value {
             Value::Items(items) => {
-                let items = items.into_iter().map(|item| self.data_set(item)).collect();
+                // Down from such a sequence, everything is in it.
+                let strict = strict || listed != Action::Keep;
+                let items = items.into_iter().map(|item| self.data_set(item, strict)).collect();
                 Some(Element { value: Value::Items(items), ..element })
             }
             // A sequence in a file whose writer did not know that it is one.

@@ -58,7 +58,7 @@ fn value(vr: Vr, letters: &str, digits: u64) -> Vec<u8> {
             digits % 999_999
         ),
         b"UI" => format!("1.2.826.{digits}"),
-        b"AS" => format!("{:03}Y", digits % 120),
+        b"AS" => format!("{:03}Y", digits % 119 + 1),
         b"DS" | b"IS" => format!("{digits}"),
         _ => letters.to_owned(),
     }

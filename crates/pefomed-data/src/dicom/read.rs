@@ -15,7 +15,6 @@ const SEQUENCE_END: Tag = Tag(0xFFFE, 0xE0DD);
 /// A file taken apart.
 #[derive(Debug)]
 pub(crate) struct File<'a> {
-    pub(crate) meta: DataSet<'a>,
     pub(crate) syntax: TransferSyntax,
     pub(crate) data: DataSet<'a>,
     /// Bytes behind the last element that could be read, after the pixel data.
@@ -43,14 +42,13 @@ fn plausible(bytes: &[u8]) -> bool {
     }
 }
 
-/// Where a data set begins and how it is written; `meta` is filled.
-struct Head<'a> {
-    meta: DataSet<'a>,
+/// Where a data set begins and how it is written.
+struct Head {
     syntax: TransferSyntax,
     start: usize,
 }
 
-fn head(bytes: &[u8]) -> Result<Head<'_>, String> {
+fn head(bytes: &[u8]) -> Result<Head, String> {
     let mut start = if bytes.get(128..132) == Some(b"DICM") { 132 } else { 0 };
     let mut meta = DataSet::default();
     // The meta information is always explicit and little endian (PS3.10, 7.1).
@@ -67,7 +65,7 @@ fn head(bytes: &[u8]) -> Result<Head<'_>, String> {
         })?,
         None => TransferSyntax::IMPLICIT,
     };
-    Ok(Head { meta, syntax, start })
+    Ok(Head { syntax, start })
 }
 
 /// The inflated data set of a deflated file; none for all others.
@@ -95,7 +93,7 @@ pub(crate) fn inflate(bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
 /// # Errors
 /// The reason in words: not DICOM, cut short, nested too deeply.
 pub(crate) fn parse<'a>(bytes: &'a [u8], inflated: Option<&'a [u8]>) -> Result<File<'a>, String> {
-    let Head { meta, mut syntax, start } = head(bytes)?;
+    let Head { mut syntax, start } = head(bytes)?;
     let (bytes, start) = inflated.map_or((bytes, start), |data| (data, 0));
     // Files lie about this more than about anything else; the first element shows the truth.
     if !syntax.big_endian
@@ -127,7 +125,7 @@ pub(crate) fn parse<'a>(bytes: &'a [u8], inflated: Option<&'a [u8]>) -> Result<F
     if data.elements.is_empty() {
         return Err("it holds no elements".to_owned());
     }
-    Ok(File { meta, syntax, data, trailing })
+    Ok(File { syntax, data, trailing })
 }
 
 /// A place in the bytes.

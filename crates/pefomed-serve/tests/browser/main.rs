@@ -370,7 +370,7 @@ fn a_report_is_graded_with_its_errors() {
 /// Every level with its description is in view, and nothing hangs over the edge of the window.
 fn assert_whole(tab: &Tab) {
     let outside = tab.eval(
-        "[...document.querySelectorAll('#levels button, #levels span, #unsure, #undo, #comment, header button, .tools > :not(:empty)')]
+        "[...document.querySelectorAll('#levels button, #levels span, #unsure, #undo, #comment, header button, .tools > :not(:empty, [hidden])')]
             .filter((part) => {
                 const box = part.getBoundingClientRect();
                 return box.width === 0 || box.left < 0 || box.top < 0 || box.right > innerWidth
@@ -502,6 +502,11 @@ fn deep_images_are_drawn_anew_from_their_values() {
         "[...document.querySelectorAll('#preset .hounsfield')].every((option) => option.disabled)"
     ));
     tab.screenshot("series-1000-light", 1000, 800, "light");
+    // All controls have room.
+    let right = |id: &str| format!("document.querySelector('{id}').getBoundingClientRect().right");
+    for id in ["#reset", "#frame", "#preset"] {
+        assert!(tab.is(&format!("{} <= {}", right(id), right("#viewer"))), "{id}");
+    }
     tab.press(".");
     tab.press(".");
     tab.until(

@@ -58,18 +58,17 @@ fn native(
     let cells = if layout.halved { layout.pixels() * 2 } else { layout.pixels() * layout.samples };
     let frame = frame as usize;
     let bits = layout.bits_allocated as usize;
-    let end = cells
+    let enough = cells
         .checked_mul(bits)
         .and_then(|bits| bits.checked_mul(frame + 1))
-        .map(|bits| bits.div_ceil(8))
-        .filter(|end| *end <= bytes.len());
-    let Some(end) = end else {
+        .is_some_and(|bits| bits.div_ceil(8) <= bytes.len());
+    if !enough {
         return Err(Trouble::broken(format!(
             "its pixel data has {} bytes, too few for frame {}: the file is cut short",
             bytes.len(),
             frame + 1
         )));
-    };
+    }
     // Words of a big-endian file hold two 8-bit samples the other way round (PS3.5, 8.1).
     let swapped: Vec<u8>;
     let bytes = if data.big_endian && vr == Vr::OW && bits <= 8 {
@@ -98,7 +97,6 @@ fn native(
             }
         }
     };
-    debug_assert!(end <= bytes.len());
     if layout.halved {
         // Two pixels are Y1 Y2 Cb Cr (PS3.3, C.7.6.3.1.2).
         if layout.columns % 2 == 1 {
@@ -131,10 +129,10 @@ fn frame_bytes<'a>(
 ) -> Result<Cow<'a, [u8]>, Trouble> {
     let frame = frame as usize;
     let frames = layout.frames as usize;
-    let range = if frames == 1 {
-        0..pieces.len()
+    let (start, end) = if frames == 1 {
+        (0, pieces.len())
     } else if frames == pieces.len() {
-        frame..frame + 1
+        (frame, frame + 1)
     } else {
         // Each piece with the offset that tables name it by, counted from the first item.
         let mut end = 0;
@@ -171,7 +169,7 @@ fn frame_bytes<'a>(
         let start = piece(frame);
         let end = if frame + 1 == frames { Some(pieces.len()) } else { piece(frame + 1) };
         match (start, end) {
-            (Some(start), Some(end)) if start < end => start..end,
+            (Some(start), Some(end)) if start < end => (start, end),
             _ => {
                 return Err(Trouble::broken(format!(
                     "frame {} of {frames} is not to be found in its {} fragments",
@@ -181,7 +179,7 @@ fn frame_bytes<'a>(
             }
         }
     };
-    match &pieces[range] {
+    match &pieces[start..end] {
         [] => Err(Trouble::broken("its pixel data has no fragment")),
         [piece] => Ok(Cow::Borrowed(piece)),
         pieces => Ok(Cow::Owned(pieces.concat())),
