@@ -46,7 +46,7 @@ pub trait HostFunction: fmt::Debug + Send + Sync + 'static {
 /// Applies a function to contiguous float32 tensors on the processor.
 ///
 /// # Panics
-/// On another device or another type of numbers, with no input or more than nine.
+/// On another device or another type of numbers, with no input or more than fifteen.
 pub fn apply<const D: usize>(
     function: Arc<dyn HostFunction>,
     first: Tensor<D>,
@@ -253,7 +253,13 @@ impl<B: HostBackend, C: CheckpointStrategy> HostFunctions for Autodiff<B, C> {
             7 => track::<B, C, 7>(inputs, function),
             8 => track::<B, C, 8>(inputs, function),
             9 => track::<B, C, 9>(inputs, function),
-            count => panic!("a host function takes one to nine tensors, not {count}"),
+            10 => track::<B, C, 10>(inputs, function),
+            11 => track::<B, C, 11>(inputs, function),
+            12 => track::<B, C, 12>(inputs, function),
+            13 => track::<B, C, 13>(inputs, function),
+            14 => track::<B, C, 14>(inputs, function),
+            15 => track::<B, C, 15>(inputs, function),
+            count => panic!("a host function takes one to fifteen tensors, not {count}"),
         }
     }
 }

@@ -94,12 +94,23 @@ impl Parts {
             }
             None => base::load_stored_decoder(&files, tokenizer, model.template, place)?,
         };
+        let checkpointing = model.activation_checkpointing;
+        if checkpointing && decoder.decoder.packed_bytes().is_none() {
+            return Err(TrainError::RecipeValue {
+                origin: "recipe".to_owned(),
+                line: None,
+                problem:
+                    "[model] `activation_checkpointing` needs fused layers, which this decoder or \
+                          device does not have: leave it out"
+                        .to_owned(),
+            });
+        }
         Ok(Self {
             vision: tower,
             preprocessor: vision.preprocessor,
             vision_digest: vision.digest,
             visual_tokens,
-            decoder: decoder.decoder,
+            decoder: decoder.decoder.with_checkpointing(checkpointing),
             decoder_digest: decoder.digest,
             tokenizer: decoder.tokenizer,
         })

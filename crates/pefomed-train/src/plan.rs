@@ -26,7 +26,7 @@ use crate::recipe::{Length, Recipe, Stage};
 use crate::sampler::Sampler;
 
 use memory::{Memory, MicroBatch};
-use weights::BaseChoice;
+use weights::{BaseChoice, BasePrecision};
 
 /// Sizes of the parts of a recipe, from their configurations alone.
 #[derive(Clone, Debug)]
@@ -45,6 +45,10 @@ pub struct Sizes {
     pub merge: usize,
     /// Visual tokens of an image, after joining.
     pub visual_tokens: usize,
+    /// How the frozen decoder is held.
+    pub precision: BasePrecision,
+    /// Whether layers keep their inputs alone.
+    pub checkpointing: bool,
 }
 
 impl Sizes {
@@ -59,6 +63,7 @@ impl Sizes {
 
     fn of(recipe: &Recipe, vision: &ModelFiles, decoder: &ModelFiles) -> Result<Self, TrainError> {
         let vision = base::vision_config(vision)?;
+        let precision = BasePrecision::of(recipe.model.precision, decoder);
         let decoder = base::decoder_config(decoder)?;
         let (size, merge) = (recipe.model.image_size as usize, recipe.model.merge);
         let selection = recipe.model.selection();
@@ -66,7 +71,17 @@ impl Sizes {
         let visual_tokens = vision.visual_tokens(size, merge, selection)?;
         let projector = recipe.model.projector;
         let lora = lora_config(&recipe.adapter)?;
-        Ok(Self { vision, decoder, projector, lora, image_size: size, merge, visual_tokens })
+        Ok(Self {
+            vision,
+            decoder,
+            projector,
+            lora,
+            image_size: size,
+            merge,
+            visual_tokens,
+            precision,
+            checkpointing: recipe.model.activation_checkpointing,
+        })
     }
 
     /// Width of a joined visual token.

@@ -253,3 +253,20 @@ fn questions_without_an_image_or_about_two_are_ordinary_questions() {
     assert!(scores.contains("true image"), "{scores}");
     pefomed(folder.path(), "report run").ok();
 }
+
+#[test]
+fn checkpointing_gives_the_same_bytes_and_stored_weights_the_same_losses_to_rounding() {
+    let folder = with_recipe(3);
+    let at = folder.path();
+    pefomed(at, "train recipe.toml --out plain").ok();
+    pefomed(at, "train recipe.toml model.activation_checkpointing=true --out again").ok();
+    let bytes = |run: &str| adapter_bytes(&at.join(run).join("adapter"));
+    assert_eq!(bytes("plain"), bytes("again"));
+
+    pefomed(at, "train recipe.toml model.precision=stored --out stored").ok();
+    for (plain, stored) in losses(&at.join("plain")).iter().zip(losses(&at.join("stored"))) {
+        let [plain, stored] = [&plain.2, &stored.2].map(|loss| loss.parse::<f64>().unwrap());
+        assert!((plain - stored).abs() < 1e-4 * plain, "{plain} {stored}");
+    }
+    pefomed(at, "predict stored").ok();
+}

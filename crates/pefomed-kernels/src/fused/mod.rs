@@ -10,6 +10,7 @@
 mod attention;
 mod feed_forward;
 mod low_rank;
+mod recomputed;
 mod rms_norm;
 mod rotary;
 mod target_loss;
@@ -18,6 +19,7 @@ mod tree_attention;
 pub use attention::{AttentionHalf, AttentionLayout, AttentionShape, Projected};
 pub use feed_forward::{FeedForward, FeedForwardHalf};
 pub use low_rank::LowRankSite;
+pub use recomputed::Recomputed;
 pub use rotary::RotaryTable;
 pub use target_loss::TargetLoss;
 

@@ -322,3 +322,44 @@ fn queries_keys_and_values_for_a_cache_are_those_of_the_pass() {
     assert!((qkv[48] - value).abs() < 1e-5);
     assert_eq!(qkv.len(), positions.len() * 64);
 }
+
+#[test]
+fn a_chain_that_is_computed_again_gives_what_its_steps_give() {
+    let (rows, widths) = (23, [[M, C], [M, C], [C, M]]);
+    let half = |seed: u64| {
+        let case = Case::new(rows, &widths, &[true, false, true], seed);
+        let weight = |index: usize| &case.weights[index].0[..];
+        let weights = FeedForward {
+            norm: case.norm.clone(),
+            eps: EPS as f32,
+            gate_up: FrozenLinear::new(&[weight(0), weight(1)], C, Precision::fastest()),
+            down: FrozenLinear::new(&[weight(2)], M, Precision::fastest()),
+        };
+        let inputs: Vec<Vec<f32>> = case.inputs.iter().map(|(values, _)| values.clone()).collect();
+        (Arc::new(FeedForwardHalf::new(Arc::new(weights), case.sites())), inputs)
+    };
+    let ((first, first_inputs), (second, mut second_inputs)) = (half(1), half(2));
+    let further = first_inputs.len() - 1;
+
+    // Step by step.
+    let from: Vec<&[f32]> = first_inputs.iter().map(Vec::as_slice).collect();
+    let (middle, first_kept) = first.forward(&from, true);
+    second_inputs[0] = middle;
+    let then: Vec<&[f32]> = second_inputs.iter().map(Vec::as_slice).collect();
+    let (output, second_kept) = second.forward(&then, true);
+    let gradient = values(3, output.len());
+    let wanted = vec![true; further + 1];
+    let back = second.backward(&then, &second_kept, &gradient, &wanted);
+    let mut expected = first.backward(&from, &first_kept, &back[0], &wanted);
+    expected.extend_from_slice(&back[1..]);
+
+    let chain = Recomputed::new(vec![(first.clone(), further), (second.clone(), further)]);
+    let all: Vec<&[f32]> = from.iter().chain(&then[1..]).copied().collect();
+    let (found, kept) = chain.forward(&all, true);
+    assert_eq!(found, output);
+    let wanted = vec![true; all.len()];
+    assert_eq!(chain.backward(&all, &kept, &gradient, &wanted), expected);
+    let shapes: Vec<[usize; 2]> = vec![[rows, C]; all.len()];
+    let shapes: Vec<&[usize]> = shapes.iter().map(|shape| &shape[..]).collect();
+    assert_eq!(chain.output_shape(&shapes), [rows, C]);
+}

@@ -7,7 +7,7 @@ use pefomed_kernels::dropout::Dropout;
 use pefomed_kernels::frozen::{FrozenLinear, Precision};
 use pefomed_kernels::fused::{
     AttentionHalf, AttentionLayout, AttentionShape, FeedForward, FeedForwardHalf, LowRankSite,
-    Projected, RotaryTable,
+    Projected, Recomputed, RotaryTable,
 };
 use pefomed_kernels::host_function;
 
@@ -87,7 +87,7 @@ impl FrozenLayer {
         linears.into_iter().map(FrozenLinear::bytes).sum()
     }
 
-    /// The layer on a packed batch, `[T, C]`.
+    /// The layer on a packed batch, `[T, C]`. With `checkpointing` it keeps its input alone.
     pub(super) fn forward(
         &self,
         index: usize,
@@ -95,11 +95,22 @@ impl FrozenLayer {
         layout: &Arc<AttentionLayout>,
         adapter: Option<&LoraAdapter>,
         dropout: Option<&Dropout>,
+        checkpointing: bool,
     ) -> Tensor<2> {
-        let (sites, matrices) = updates(ATTENTION, index, adapter, dropout);
-        let half = AttentionHalf::new(self.attention.clone(), layout.clone(), sites);
-        let x = host_function::apply(Arc::new(half), x, matrices);
-        self.feed_forward(index, x, adapter, dropout)
+        let (sites, mut matrices) = updates(ATTENTION, index, adapter, dropout);
+        let attention = AttentionHalf::new(self.attention.clone(), layout.clone(), sites);
+        if !checkpointing {
+            let x = host_function::apply(Arc::new(attention), x, matrices);
+            return self.feed_forward(index, x, adapter, dropout);
+        }
+        let (sites, more) = updates(FEED_FORWARD, index, adapter, dropout);
+        let feed_forward = FeedForwardHalf::new(self.feed_forward.clone(), sites);
+        let layer = Recomputed::new(vec![
+            (Arc::new(attention), matrices.len()),
+            (Arc::new(feed_forward), more.len()),
+        ]);
+        matrices.extend(more);
+        host_function::apply(Arc::new(layer), x, matrices)
     }
 
     /// As [`forward`](Self::forward), outside of training; also returns keys and values

@@ -90,6 +90,7 @@ pub struct LlamaDecoder {
     pub(super) head: Option<Tensor<2>>,
     /// The head once more, packed with the layers.
     frozen_head: Option<Arc<FrozenLinear>>,
+    checkpointing: bool,
 }
 
 /// The layers, as tensors of the framework or packed.
@@ -132,6 +133,7 @@ impl LlamaDecoder {
             norm,
             head,
             frozen_head: None,
+            checkpointing: false,
         }
     }
 
@@ -152,6 +154,7 @@ impl LlamaDecoder {
         }
         let on_processor =
             self.place.device == Placement::cpu().device && self.place.dtype == DType::F32;
+        let head = self.head();
         let layers = match self.layers {
             Layers::Plain(layers) if on_processor && self.config.has_fused_layers() => {
                 let pack = |layer| FrozenLayer::new(layer, &self.config, precision);
@@ -160,13 +163,23 @@ impl LlamaDecoder {
             other => other,
         };
         let frozen_head = match &layers {
-            Layers::Frozen(_) => {
-                let head = read(self.head());
-                Some(Arc::new(FrozenLinear::new(&[&head], self.config.hidden_size, precision)))
-            }
+            Layers::Frozen(_) => Some(Arc::new(FrozenLinear::new(
+                &[&read(head)],
+                self.config.hidden_size,
+                precision,
+            ))),
             Layers::Plain(_) => None,
         };
-        Ok(Self { layers, frozen_head, ..self })
+        // The packed head replaces it.
+        let head = if frozen_head.is_some() { None } else { self.head };
+        Ok(Self { layers, head, frozen_head, ..self })
+    }
+
+    /// Lets layers keep their inputs alone in training, and compute the rest once more in the
+    /// backward pass. Only fused layers do so: see [`packed_bytes`](Self::packed_bytes).
+    #[must_use = "the decoder is returned"]
+    pub fn with_checkpointing(self, checkpointing: bool) -> Self {
+        Self { checkpointing, ..self }
     }
 
     /// Bytes of the packed layers and head; none when they are not packed.
@@ -268,6 +281,7 @@ impl LlamaDecoder {
             norm,
             head: None,
             frozen_head: Some(Arc::new(FrozenLinear::stored(vec![head]))),
+            checkpointing: false,
         })
     }
 
@@ -422,7 +436,7 @@ impl LlamaDecoder {
                         cache.push(k, v);
                         x = out;
                     } else {
-                        x = layer.forward(index, x, layout, adapter, dropout);
+                        x = layer.forward(index, x, layout, adapter, dropout, self.checkpointing);
                     }
                 }
             }

@@ -32,6 +32,7 @@ use pefomed_data::MessageTree;
 use pefomed_data::tree::Item;
 use serde::Serialize;
 
+use super::weights::frozen_bytes;
 use super::{Sizes, StagePlan};
 use crate::features::MEMORY_LIMIT;
 
@@ -84,16 +85,14 @@ impl MicroBatch {
         Self { positions, pairs: positions * (positions + 1) / 2, visual, targets }
     }
 
-    /// Bytes it holds at the beginning of its backward pass; see [the list](self).
+    /// Bytes it holds at the beginning of its backward pass; see [the list](self). With checkpointing,
+    /// each layer's input alone and the whole of one layer, in which the backward pass is.
     pub fn activation_bytes(&self, sizes: &Sizes) -> usize {
-        self.kept_bytes(sizes, sizes.decoder.num_hidden_layers)
-    }
-
-    /// As [`activation_bytes`](Self::activation_bytes), with each layer's input alone kept and the
-    /// rest computed again, layer by layer, in the backward pass.
-    pub(super) fn checkpointed_bytes(&self, sizes: &Sizes) -> usize {
-        let inputs = sizes.decoder.num_hidden_layers * self.positions * sizes.decoder.hidden_size;
-        inputs * F32 + self.kept_bytes(sizes, 1)
+        let layers = sizes.decoder.num_hidden_layers;
+        if !sizes.checkpointing {
+            return self.kept_bytes(sizes, layers);
+        }
+        layers * self.positions * sizes.decoder.hidden_size * F32 + self.kept_bytes(sizes, 1)
     }
 
     /// With everything kept of so many layers.
@@ -121,7 +120,7 @@ impl MicroBatch {
 /// Bytes by component.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Memory {
-    /// Encoder and decoder in float32. They have no gradient and no moments.
+    /// Encoder and decoder, as they are held. They have no gradient and no moments.
     pub frozen_weights: usize,
     /// Projector and adapter in float32.
     pub trainable_weights: usize,
@@ -152,8 +151,7 @@ impl Memory {
         tokens: usize,
         questions: usize,
     ) -> Self {
-        let frozen_weights =
-            (sizes.vision.parameter_count() + sizes.decoder.parameter_count()) * F32;
+        let frozen_weights = frozen_bytes(sizes, sizes.precision);
         let trained = sizes.projector_count() + sizes.lora.parameter_count(&sizes.decoder);
         let most = |of: fn(&StagePlan) -> usize| stages.iter().map(of).max().unwrap_or(0);
         let gradients = most(|stage| stage.micro_batches * stage.trainable) * F32;

@@ -18,6 +18,8 @@ fn pefomed() -> Sizes {
         image_size: 448,
         merge: 4,
         visual_tokens: 256,
+        precision: BasePrecision::Float32,
+        checkpointing: false,
     }
 }
 
@@ -74,11 +76,11 @@ fn seven_billion_parameters_take_half_in_bf16_and_a_seventh_in_4_bits() {
     assert_eq!(stages[0].largest_micro_batch, 512);
     let memory = Memory::new(&sizes, &stages, 0, 1, 32_000, 0);
     let choices = weights::choices(&sizes, &stages, &memory);
-    // 32 layers of 4·4096² + 3·4096·11008 numbers, and the head; the rest is in float32.
-    let matrices = 32 * (4 * 4096 * 4096 + 3 * 4096 * 11008) + 32_000 * 4096;
-    let rest = 4 * (32_000 * 4096 + (2 * 32 + 1) * 4096 + sizes.vision.parameter_count());
+    // 32 layers of 4·4096² + 3·4096·11008 numbers, head and embedding table; the rest is in float32.
+    let matrices = 32 * (4 * 4096 * 4096 + 3 * 4096 * 11008) + 2 * 32_000 * 4096;
+    let rest = 4 * ((2 * 32 + 1) * 4096 + sizes.vision.parameter_count());
     let weights: Vec<usize> = choices.iter().map(|choice| choice.frozen_weights).collect();
-    let [float, half, four] = [matrices * 4, matrices * 2, matrices * 9 / 16].map(|m| m + rest);
+    let [float, half, four] = [matrices * 4, matrices * 2, matrices * 5 / 8].map(|m| m + rest);
     assert_eq!(weights, [float, float, float, float, half, half, four, four]);
     for pair in choices.chunks(2) {
         assert!(pair[1].activations < pair[0].activations / 4, "{pair:?}");

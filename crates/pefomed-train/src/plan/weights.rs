@@ -2,23 +2,26 @@
 //!
 //! # What is held
 //! The decoder's matrices (projections of its layers, and its head) are kept in the precision named;
-//! embedding table, norms and vision encoder in float32.
+//! norms and vision encoder in float32. So is the embedding table, except where weights are left as
+//! they are stored: there a head that is the table is the same bytes.
 //!
 //! | precision | bytes a number |
 //! |---|---|
 //! | float32 | 4 |
 //! | bf16 | 4: 2 in the layout of each of the two products, forward and for the gradient |
-//! | bf16, stored once | 2: turned into the layouts while it is multiplied |
-//! | 4-bit, stored once | 0.5625: 4 bits, and a 16-bit scale for every 32 numbers |
+//! | bf16, stored once | 2: turned into a layout while it is multiplied |
+//! | 4-bit, stored once | 0.625: 4 bits, and a 16-bit scale and minimum for every 32 numbers |
 //!
 //! With checkpointing a layer keeps its input alone, and the backward pass computes the rest once
 //! more, one layer at a time: about a third more arithmetic for a fraction of the activations.
 
 use pefomed_kernels::frozen::Precision;
+use pefomed_model::base::ModelFiles;
 use serde::Serialize;
 
 use super::memory::{Memory, MicroBatch};
 use super::{Sizes, StagePlan};
+use crate::recipe::WeightPrecision;
 
 /// How the frozen matrices are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -55,7 +58,7 @@ impl BasePrecision {
         match self {
             Self::Float32 | Self::Bf16 => numbers * 4,
             Self::Bf16Stored => numbers * 2,
-            Self::FourBit => numbers * 9 / 16,
+            Self::FourBit => numbers * 5 / 8,
         }
     }
 
@@ -64,8 +67,41 @@ impl BasePrecision {
         match self {
             Self::Float32 => true,
             Self::Bf16 => sizes.decoder.has_fused_layers() && Precision::Bf16.is_available(),
-            Self::Bf16Stored | Self::FourBit => false,
+            Self::Bf16Stored | Self::FourBit => sizes.decoder.has_fused_layers(),
         }
+    }
+
+    fn is_stored(self) -> bool {
+        matches!(self, Self::Bf16Stored | Self::FourBit)
+    }
+
+    /// What a recipe asks for. A GGUF file is taken to hold four bits a number, a folder two bytes.
+    pub(super) fn of(precision: WeightPrecision, decoder: &ModelFiles) -> Self {
+        match (precision.kernel(), decoder) {
+            (Some(Precision::Bf16), _) => Self::Bf16,
+            (Some(Precision::Float32), _) => Self::Float32,
+            (None, ModelFiles::Gguf(_)) => Self::FourBit,
+            (None, _) => Self::Bf16Stored,
+        }
+    }
+}
+
+/// Bytes of all frozen weights: see [what is held](self).
+pub(super) fn frozen_bytes(sizes: &Sizes, precision: BasePrecision) -> usize {
+    let decoder = &sizes.decoder;
+    let (c, m) = (decoder.hidden_size, decoder.intermediate_size);
+    let q = decoder.num_attention_heads * decoder.head_dim();
+    let kv = decoder.key_heads() * decoder.head_dim();
+    let layers = decoder.num_hidden_layers * (2 * c * q + 2 * c * kv + 3 * c * m);
+    let table = decoder.vocab_size * c;
+    let tables = if decoder.tie_word_embeddings { 1 } else { 2 };
+    let norms = decoder.parameter_count() - layers - tables * table;
+    let rest = 4 * (norms + sizes.vision.parameter_count());
+    if precision.is_stored() {
+        precision.bytes(layers + tables * table) + rest
+    } else {
+        // The head is packed with the layers, also where it is the table.
+        precision.bytes(layers + table) + 4 * table + rest
     }
 }
 
@@ -93,42 +129,32 @@ pub(super) fn choices(sizes: &Sizes, stages: &[StagePlan], memory: &Memory) -> V
         + memory.adam_moments
         + memory.features_in_memory
         + memory.program;
-    let matrices = matrix_count(sizes);
-    let rest = sizes.vision.parameter_count() + sizes.decoder.parameter_count() - matrices;
     let mut all = Vec::new();
     for precision in BasePrecision::ALL {
         for checkpointing in [false, true] {
-            let frozen_weights = precision.bytes(matrices) + 4 * rest;
-            let activations =
-                if checkpointing { checkpointed(sizes, stages) } else { memory.activations };
+            let frozen_weights = frozen_bytes(sizes, precision);
+            let activations = match (checkpointing, sizes.checkpointing) {
+                (false, false) | (true, true) => memory.activations,
+                _ => of_largest(sizes, stages, checkpointing),
+            };
             all.push(BaseChoice {
                 precision,
                 checkpointing,
                 frozen_weights,
                 activations,
                 peak: frozen_weights + activations + others,
-                runs: precision.runs(sizes) && !checkpointing,
+                runs: precision.runs(sizes) && (!checkpointing || sizes.decoder.has_fused_layers()),
             });
         }
     }
     all
 }
 
-/// Numbers in the decoder's matrices: what is left without norms, biases and embedding table. A head
-/// that is the table is one.
-fn matrix_count(sizes: &Sizes) -> usize {
-    let decoder = &sizes.decoder;
-    let (c, m) = (decoder.hidden_size, decoder.intermediate_size);
-    let q = decoder.num_attention_heads * decoder.head_dim();
-    let kv = decoder.key_heads() * decoder.head_dim();
-    let head = if decoder.tie_word_embeddings { 0 } else { decoder.vocab_size * c };
-    decoder.num_hidden_layers * (2 * c * q + 2 * c * kv + 3 * c * m) + head
-}
-
-/// Activations with checkpointing, of the largest micro-batch that any stage has.
-fn checkpointed(sizes: &Sizes, stages: &[StagePlan]) -> usize {
+/// Activations of the largest micro-batch that any stage has.
+fn of_largest(sizes: &Sizes, stages: &[StagePlan], checkpointing: bool) -> usize {
+    let sizes = Sizes { checkpointing, ..sizes.clone() };
     let of = |stage: &StagePlan| {
-        MicroBatch::assumed(sizes, stage.largest_micro_batch).checkpointed_bytes(sizes)
+        MicroBatch::assumed(&sizes, stage.largest_micro_batch).activation_bytes(&sizes)
     };
     stages.iter().map(of).max().unwrap_or(0)
 }
@@ -158,8 +184,8 @@ mod tests {
     }
 
     #[test]
-    fn four_bits_have_a_scale_for_every_32() {
-        assert_eq!(BasePrecision::FourBit.bytes(32), 16 + 2);
+    fn four_bits_have_a_scale_and_a_minimum_for_every_32() {
+        assert_eq!(BasePrecision::FourBit.bytes(32), 16 + 4);
         assert_eq!(BasePrecision::Bf16Stored.bytes(32), 64);
         assert_eq!(BasePrecision::Bf16.bytes(32), 2 * 64);
     }

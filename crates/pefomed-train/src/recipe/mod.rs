@@ -102,6 +102,10 @@ pub struct Model {
     /// What the decoder's frozen weights are multiplied in.
     #[serde(default)]
     pub precision: WeightPrecision,
+    /// Whether the decoder's layers keep their inputs alone in training, and are computed once more in
+    /// the backward pass: less memory for a third more arithmetic.
+    #[serde(default)]
+    pub activation_checkpointing: bool,
 }
 
 /// What frozen weights are kept and multiplied in on the processor; a GPU computes in float32.

@@ -51,6 +51,7 @@ const MODEL: Shape = Table(&[
     ("vision_cls", Value),
     ("projector", Value),
     ("precision", Value),
+    ("activation_checkpointing", Value),
 ]);
 
 const ADAPTER: Shape = Table(&[

@@ -117,6 +117,7 @@ fn every_key_arrives() {
             vision_cls: true,
             projector: ProjectorKind::Mlp,
             precision: WeightPrecision::Float32,
+            activation_checkpointing: false,
         }
     );
     assert_eq!((recipe.adapter.rank, recipe.adapter.dropout), (8, 0.1));
