@@ -72,8 +72,9 @@ fn main() -> Result<(), Error> {
         0,
         VisualFeatures { tokens: VISUAL_TOKENS, width: VISUAL_WIDTH, values },
     )]);
-    let warm = step(&model, &[tree.clone()], &features)?;
-    let together = step(&model, &[tree.clone()], &features)?;
+    let packed_tree = std::slice::from_ref(&tree);
+    let warm = step(&model, packed_tree, &features)?;
+    let together = step(&model, packed_tree, &features)?;
     let alone = step(&model, &tree.split(), &features)?;
     let difference = (together.loss - alone.loss).abs() / alone.loss;
     let gradients = distance(&together.gradients, &alone.gradients);
@@ -94,7 +95,7 @@ fn main() -> Result<(), Error> {
     let start = Instant::now();
     update(&mut model, &together.gradients);
     let seconds = start.elapsed().as_secs_f64();
-    let after = step(&model, &[tree], &features)?.loss;
+    let after = step(&model, packed_tree, &features)?.loss;
     println!("  after one step of AdamW ({seconds:.2} s) the loss is {after:.6}");
     let peak = peak_memory_bytes().unwrap_or_default();
     println!("  peak memory {} (limit {LIMIT} GiB)", gibibytes(peak));

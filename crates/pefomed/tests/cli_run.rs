@@ -79,6 +79,31 @@ fn from_a_recipe_to_a_report() {
 }
 
 #[test]
+fn a_projector_of_two_layers_and_a_class_token_go_the_whole_way() {
+    let folder = with_recipe(2);
+    let at = folder.path();
+    let changes = "model.projector=mlp model.merge=1 model.vision_cls=true model.vision_layer=-1";
+    let plan = pefomed(at, &format!("plan recipe.toml {changes} --json")).ok();
+    let plan: Value = serde_json::from_str(&plan).unwrap();
+    // A grid of 4 × 4 patches, and the class token.
+    assert_eq!(plan["visual_tokens"], 17);
+    pefomed(at, &format!("train recipe.toml {changes} --out run")).ok();
+    let info = json(&at.join("run/run.json"));
+    // Tokens of 16 numbers to 32, and once more.
+    let projector = 16 * 32 + 32 + 32 * 32 + 32;
+    assert_eq!(info["trainable_parameters"]["projector"], projector);
+    assert_eq!(plan["parameters"][2]["trainable"], projector);
+    let written = fs::read(at.join("run/adapter/projector.safetensors")).unwrap();
+    let header = String::from_utf8_lossy(&written[..600]).into_owned();
+    assert!(header.contains("model.mm_projector.2.weight"), "{header}");
+    pefomed(at, "predict run").ok();
+    let lines = fs::read_to_string(at.join("run/predictions-test.jsonl")).unwrap();
+    assert_eq!(lines.lines().count(), 9);
+    let message = pefomed(at, "plan recipe.toml model.vision_layer=-3").fails(1);
+    assert!(message.contains("`vision_layer` -3 of an encoder of 1 layers"), "{message}");
+}
+
+#[test]
 fn a_run_is_not_overwritten() {
     let folder = with_recipe(1);
     let at = folder.path();
