@@ -178,9 +178,9 @@ mod tests {
     #[test]
     fn another_size_and_brightness_hardly_change_the_hash_and_another_picture_does() {
         let hash = |image: &DecodedImage| perceptual_hash(image).unwrap();
-        let first = hash(&picture(200, 160, tiles));
-        let scaled = hash(&picture(100, 80, |x, y| 0.8 * tiles(x, y) + 0.1));
-        let turned = hash(&picture(200, 160, |x, y| tiles((0.999 - x).max(0.0), y)));
+        let first = hash(&picture(256, 192, tiles));
+        let scaled = hash(&picture(64, 64, |x, y| 0.8 * tiles(x, y) + 0.1));
+        let turned = hash(&picture(256, 192, |x, y| tiles((0.999 - x).max(0.0), y)));
         assert!((first ^ scaled).count_ones() <= THRESHOLD, "{first:x} {scaled:x}");
         assert!((first ^ turned).count_ones() > 4 * THRESHOLD, "{first:x} {turned:x}");
         assert_eq!(perceptual_hash(&picture(50, 50, |_, _| 0.5)), None);
