@@ -315,8 +315,11 @@ proptest! {
     #[test]
     fn arbitrary_text_is_an_error_with_the_file_name(text in ".{0,80}") {
         for format in Format::ALL {
-            let message = read_one(format, "d.json", &text).unwrap_err();
-            prop_assert!(message.contains("d.json"), "{message}");
+            match read_one(format, "d.json", &text) {
+                Err(message) => prop_assert!(message.contains("d.json"), "{message}"),
+                // A tab makes a line of ROCO's captions of any text.
+                Ok(_) => prop_assert!(text.contains('\t'), "{format} reads {text:?}"),
+            }
         }
     }
 }

@@ -169,17 +169,18 @@ mod tests {
         decode_bytes("test", &bytes).unwrap()
     }
 
-    fn blobs(x: f32, y: f32) -> f32 {
-        let near = |a: f32, b: f32| (-((x - a).powi(2) + (y - b).powi(2)) * 30.0).exp();
-        0.1 + 0.5 * near(0.3, 0.4) + 0.4 * near(0.7, 0.6)
+    /// 8×8 tiles of mixed greys: a picture with something at every frequency.
+    fn tiles(x: f32, y: f32) -> f32 {
+        let number = (x * 8.0) as u32 * 37 + (y * 8.0) as u32 * 101;
+        0.1 + 0.8 * (number.wrapping_mul(2_654_435_761) >> 24) as f32 / 255.0
     }
 
     #[test]
     fn another_size_and_brightness_hardly_change_the_hash_and_another_picture_does() {
         let hash = |image: &DecodedImage| perceptual_hash(image).unwrap();
-        let first = hash(&picture(200, 160, blobs));
-        let scaled = hash(&picture(90, 72, |x, y| 0.8 * blobs(x, y) + 0.1));
-        let turned = hash(&picture(200, 160, |x, y| blobs(1.0 - x, y)));
+        let first = hash(&picture(256, 192, tiles));
+        let scaled = hash(&picture(64, 64, |x, y| 0.8 * tiles(x, y) + 0.1));
+        let turned = hash(&picture(256, 192, |x, y| tiles((0.999 - x).max(0.0), y)));
         assert!((first ^ scaled).count_ones() <= THRESHOLD, "{first:x} {scaled:x}");
         assert!((first ^ turned).count_ones() > 4 * THRESHOLD, "{first:x} {turned:x}");
         assert_eq!(perceptual_hash(&picture(50, 50, |_, _| 0.5)), None);
