@@ -79,7 +79,7 @@ fn files_decode_to_the_pixels_that_pillow_sees() {
 fn jpeg_decoders_differ_by_little() {
     let folder = fixtures().join("jpeg");
     for (name, most, mean_most) in
-        [("grey", 1, 0.05), ("colour-444", 2, 0.3), ("colour-420", 3, 0.4)]
+        [("grey", 1, 0.01), ("colour-444", 2, 0.02), ("colour-420", 3, 0.4)]
     {
         let ours = decode(&folder.join(format!("{name}.jpg"))).unwrap().rgb;
         let theirs = decode(&folder.join(format!("{name}.png"))).unwrap().rgb;
