@@ -2,7 +2,7 @@
 
 mod data_common;
 
-use std::io::Cursor;
+use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
 
 use data_common::shared;
@@ -87,7 +87,10 @@ fn jpeg_decoders_differ_by_little() {
         let differences = ours.iter().zip(&theirs).map(|(a, b)| a.abs_diff(*b));
         let worst = differences.clone().max().unwrap();
         let mean = differences.map(f64::from).sum::<f64>() / ours.len() as f64;
-        eprintln!("{name}: at most {worst}, on average {mean:.4} grey levels");
+        let _ = writeln!(
+            std::io::stderr(),
+            "{name}: at most {worst}, on average {mean:.4} grey levels"
+        );
         assert!(worst <= most && mean <= mean_most, "{name}: {worst}, {mean}");
     }
 }
