@@ -91,7 +91,7 @@ pub fn deidentify_folder(
     input: &Path,
     output: &Path,
     salt: &Salt,
-    options: &Options,
+    options: Options,
     progress: Option<Progress<'_>>,
 ) -> Result<FolderReport, DataError> {
     let settings = Settings {
@@ -191,7 +191,7 @@ fn one(
     path: &Path,
     output: &Path,
     salt: &Salt,
-    options: &Options,
+    options: Options,
     claimed: &Mutex<HashSet<String>>,
 ) -> Result<(Outcome, Option<String>), DataError> {
     let bytes = match std::fs::read(path) {

@@ -123,7 +123,7 @@ pub struct Deidentified {
 ///
 /// # Errors
 /// A [`Refusal`], which holds nothing of the file's values.
-pub fn deidentify(bytes: &[u8], salt: &Salt, options: &Options) -> Result<Deidentified, Refusal> {
+pub fn deidentify(bytes: &[u8], salt: &Salt, options: Options) -> Result<Deidentified, Refusal> {
     if !crate::dicom::looks_like_dicom(bytes) {
         return Err(Refusal::NotDicom);
     }
@@ -157,7 +157,7 @@ pub fn deidentify(bytes: &[u8], salt: &Salt, options: &Options) -> Result<Deiden
 /// Kinds of images that often have names drawn into their pixels, by modality.
 const SHOW_TEXT: [&str; 8] = ["US", "IVUS", "SC", "OT", "XC", "ES", "DOC", "SM"];
 
-fn refuse_text(data: &DataSet<'_>, options: &Options) -> Result<(), Refusal> {
+fn refuse_text(data: &DataSet<'_>, options: Options) -> Result<(), Refusal> {
     let class = data.text(SOP_CLASS).unwrap_or_default();
     if class.starts_with("1.2.840.10008.5.1.4.1.1.104.") {
         return Err(Refusal::Document);
@@ -186,7 +186,7 @@ fn refuse_text(data: &DataSet<'_>, options: &Options) -> Result<(), Refusal> {
 /// Goes through data sets and the items in them.
 struct Cleaner<'a> {
     salt: &'a Salt,
-    options: &'a Options,
+    options: Options,
     days: i64,
     patient: &'a str,
     counts: Counts,
@@ -333,7 +333,7 @@ fn dummy(vr: Vr) -> &'static [u8] {
 }
 
 /// Says in the file what was done to it (PS3.15, E.1.1).
-fn mark(data: &mut DataSet<'_>, options: &Options) {
+fn mark(data: &mut DataSet<'_>, options: Options) {
     let text = |tag, vr: &[u8; 2], text: &str| {
         let value = Value::Bytes(Cow::Owned(text.as_bytes().to_vec()));
         Element { tag, vr: Vr(*vr), value }

@@ -119,7 +119,7 @@ proptest! {
             allow_burned_in: true,
         };
         let bytes = file(elements, syntax);
-        let clean = deidentify(&bytes, &salt(), &options).unwrap();
+        let clean = deidentify(&bytes, &salt(), options).unwrap();
         for value in planted {
             let text = String::from_utf8(value.clone()).unwrap();
             // Times stay with the other option; short ages and dates may occur by chance, and are
@@ -159,7 +159,7 @@ fn pseudonyms_are_the_same_every_time_and_differ_by_salt() {
         file(vec![id, series, study], TransferSyntax::EXPLICIT)
     };
     let options = Options { dates: Dates::Shift, allow_burned_in: false };
-    let clean = |id: &str, salt: &Salt| deidentify(&person(id), salt, &options).unwrap();
+    let clean = |id: &str, salt: &Salt| deidentify(&person(id), salt, options).unwrap();
     let (a, again, b) = (clean("17", &salt()), clean("17", &salt()), clean("18", &salt()));
     assert_eq!(a.bytes, again.bytes);
     assert_eq!(a.instance, b.instance);
@@ -179,10 +179,7 @@ fn pictures_that_may_show_names_are_refused() {
     let with = |tag, vr: &[u8; 2], value: &str| {
         let bytes = file(vec![element(tag, Vr(*vr), value.as_bytes())], TransferSyntax::EXPLICIT);
         let open = Options { allow_burned_in: true, ..Options::default() };
-        (
-            deidentify(&bytes, &salt(), &Options::default()),
-            deidentify(&bytes, &salt(), &open).is_ok(),
-        )
+        (deidentify(&bytes, &salt(), Options::default()), deidentify(&bytes, &salt(), open).is_ok())
     };
     for (tag, vr, value) in [
         (BURNED_IN, b"CS", "YES"),
@@ -205,10 +202,10 @@ fn pictures_that_may_show_names_are_refused() {
 fn an_identifier_is_no_way_out_of_the_folder() {
     let evil = b"1.2.840.10008./../../../etc/x";
     let bytes = file(vec![element(SOP_INSTANCE, Vr(*b"UI"), evil)], TransferSyntax::EXPLICIT);
-    let clean = deidentify(&bytes, &salt(), &Options::default()).unwrap();
+    let clean = deidentify(&bytes, &salt(), Options::default()).unwrap();
     assert!(clean.instance.starts_with("2.25."), "{}", clean.instance);
     let two = file(vec![element(SOP_INSTANCE, Vr(*b"UI"), b"1.2\\1.3")], TransferSyntax::EXPLICIT);
-    assert_eq!(deidentify(&two, &salt(), &Options::default()).unwrap_err(), Refusal::Nameless);
+    assert_eq!(deidentify(&two, &salt(), Options::default()).unwrap_err(), Refusal::Nameless);
 }
 
 #[test]
@@ -226,8 +223,8 @@ fn a_folder_goes_on_where_it_stopped() {
     std::fs::write(input.join("notes.txt"), "DOE").unwrap();
     let us = file(vec![element(MODALITY, Vr(*b"CS"), b"US")], TransferSyntax::EXPLICIT);
     std::fs::write(input.join("study/us.dcm"), us).unwrap();
-    let run = |options: &Options| deidentify_folder(&input, &output, &salt(), options, None);
-    let first = run(&Options::default()).unwrap();
+    let run = |options: Options| deidentify_folder(&input, &output, &salt(), options, None);
+    let first = run(Options::default()).unwrap();
     assert_eq!((first.files, first.written, first.repeated, first.not_dicom), (6, 3, 1, 1));
     assert_eq!((first.refused.len(), first.refused[0].number, first.patients), (1, 6, 1));
     let report = std::fs::read_to_string(output.join("deidentify.json")).unwrap();
@@ -238,11 +235,11 @@ fn a_folder_goes_on_where_it_stopped() {
     });
     let gone = std::fs::read_dir(folder.unwrap()).unwrap().next().unwrap().unwrap().path();
     std::fs::remove_file(gone).unwrap();
-    let second = run(&Options::default()).unwrap();
+    let second = run(Options::default()).unwrap();
     assert_eq!((second.written, second.already_there), (1, 2));
-    let other = run(&Options { dates: Dates::Shift, ..Options::default() }).unwrap_err();
+    let other = run(Options { dates: Dates::Shift, ..Options::default() }).unwrap_err();
     assert!(other.to_string().contains("choose an empty folder"), "{other}");
-    let inside = deidentify_folder(&input, &input.join("out"), &salt(), &Options::default(), None);
+    let inside = deidentify_folder(&input, &input.join("out"), &salt(), Options::default(), None);
     assert!(inside.unwrap_err().to_string().contains("outside of it"));
 }
 

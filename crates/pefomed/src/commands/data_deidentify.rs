@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
     let counter = context.progress.counter("files");
     let tick = |done, total| counter.tick(done, total);
     let report =
-        deidentify_folder(&arguments.input, &arguments.output, &salt, &options, Some(&tick))?;
+        deidentify_folder(&arguments.input, &arguments.output, &salt, options, Some(&tick))?;
     drop(counter);
     context.output.result(&text(&report), &report)?;
     Ok(ExitCode::from(u8::from(!report.refused.is_empty())))

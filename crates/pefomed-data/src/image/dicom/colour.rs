@@ -17,7 +17,7 @@ fn scaled(value: f64, full: f64) -> u8 {
 /// Luminance and colour differences to RGB: ITU-R BT.601 over the full range.
 pub(super) fn ybr(samples: &[f32], layout: &Layout) -> Vec<u8> {
     let full = layout.full();
-    let middle = (full + 1.0) / 2.0;
+    let middle = 2_f64.powi(layout.bits_stored as i32 - 1);
     let mut out = Vec::with_capacity(samples.len());
     for pixel in samples.chunks_exact(3) {
         let (y, cb, cr) =
