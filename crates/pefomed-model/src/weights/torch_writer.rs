@@ -86,7 +86,9 @@ fn tensor(out: &mut Vec<u8>, key: usize, shape: &[usize], values: &TensorValues)
     integer(out, 0);
     for sizes in [shape, &strides] {
         out.push(b'(');
-        sizes.iter().for_each(|&size| integer(out, size));
+        for &size in sizes {
+            integer(out, size);
+        }
         out.push(b't');
     }
     out.extend(b"\x89ccollections\nOrderedDict\n)RtR");
