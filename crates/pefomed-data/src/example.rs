@@ -124,6 +124,12 @@ impl ImageSource {
         }
     }
 
+    /// The group of examples about this image, where a data set names none: the image's name without
+    /// the view, so that slices of one volume stay together.
+    pub fn group(&self) -> String {
+        view::split(&self.name).0.to_owned()
+    }
+
     /// Reads the image file, with the view that the path asks for.
     ///
     /// # Errors

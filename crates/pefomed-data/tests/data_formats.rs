@@ -323,3 +323,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn slices_of_one_volume_are_one_group() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("slices.jsonl");
+    let row = |slice: u32| {
+        format!(
+            "{{\"id\":\"{slice}\",\"image\":\"ct.nii.gz#slice={slice}\",\"question\":\"q\",\"answer\":\"a\"}}\n"
+        )
+    };
+    std::fs::write(&path, [row(1), row(2)].concat()).unwrap();
+    let examples = read(Format::Jsonl, &path, None).unwrap();
+    let groups: Vec<&str> = examples.iter().map(|example| example.group.as_str()).collect();
+    assert_eq!(groups, ["ct.nii.gz", "ct.nii.gz"]);
+}

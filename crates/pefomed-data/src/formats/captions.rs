@@ -190,7 +190,7 @@ impl Captions<'_> {
         }
         Ok(Example {
             id: id.to_owned(),
-            group: image.name.clone(),
+            group: image.group(),
             images: vec![image],
             task: Task::Caption,
             instruction: String::new(),

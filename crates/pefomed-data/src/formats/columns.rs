@@ -239,7 +239,7 @@ impl Roles {
             }
         }
         let group = filled(&self.group)?
-            .unwrap_or_else(|| images.first().map_or_else(|| id.clone(), |i| i.name.clone()));
+            .unwrap_or_else(|| images.first().map_or_else(|| id.clone(), ImageSource::group));
         Ok(Example {
             id,
             images,

@@ -97,7 +97,7 @@ fn examples(
     };
     let group = match row.text("group")?.filter(|group| !group.is_empty()) {
         Some(group) => group,
-        None => images.first().map_or_else(|| id.clone(), |image| image.name.clone()),
+        None => images.first().map_or_else(|| id.clone(), ImageSource::group),
     };
     let pairs = pairs(row, turns)?;
     let several = pairs.len() > 1;

@@ -29,6 +29,7 @@ use serde_json::Value;
 use super::json;
 use super::reading::Reading;
 use super::row::{Row, kind};
+use crate::image::view;
 use crate::{DataError, Example, ImageSource, Split, Task, files, names};
 
 const FIELDS: [&str; 11] = [
@@ -101,7 +102,7 @@ fn example(row: &Row<'_>, path: &Path, images_dir: Option<&Path>) -> Result<Exam
             return Err(row.error("`group` is empty: name the patient or study, or leave it out"));
         }
         Some(group) => group,
-        None => images.first().map_or_else(|| id.clone(), |image| image.name.clone()),
+        None => images.first().map_or_else(|| id.clone(), ImageSource::group),
     };
     Ok(Example {
         answer: row.required_text("answer")?,
@@ -225,7 +226,8 @@ pub fn write_jsonl(path: &Path, examples: &[Example]) -> Result<(), DataError> {
     }
     files::write_atomically(path, |out| {
         for (example, images) in examples.iter().zip(&paths) {
-            let default_group = images.first().map_or(example.id.as_str(), String::as_str);
+            let default_group =
+                images.first().map_or(example.id.as_str(), |name| view::split(name).0);
             let several: &[String] = if images.len() == 1 { &[] } else { images };
             let row = Written {
                 id: &example.id,

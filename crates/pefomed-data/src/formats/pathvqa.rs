@@ -114,7 +114,7 @@ fn example(row: &Row<'_>, split: Split, images: &mut Locator) -> Result<Example,
     let image = images.image(&name);
     let mut example = Example {
         id: format!("{split}-{}", row.number()),
-        group: image.name.clone(),
+        group: image.group(),
         images: vec![image],
         task: Task::Vqa,
         instruction: row.required_text("question")?,

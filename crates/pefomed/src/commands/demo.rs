@@ -182,13 +182,13 @@ fn tuned<T>(result: anyhow::Result<T>) -> anyhow::Result<T> {
 
 /// The same training with its last stage only: parts, tokens and features are not made again.
 fn last_stage_alone(training: Training) -> anyhow::Result<Training> {
-    let Training { mut recipe, parts, mut stages, features, .. } = training;
+    let Training { mut recipe, parts, mut stages, features, left_out, .. } = training;
     let (Some(stage), Some(questions)) = (recipe.stages.pop(), stages.pop()) else {
         anyhow::bail!("the demo's recipe has no stage");
     };
     recipe.stages = vec![stage];
     let data_digest = files::digest([split_digest(&questions.examples)]);
-    Ok(Training { recipe, parts, stages: vec![questions], features, data_digest })
+    Ok(Training { recipe, parts, stages: vec![questions], features, data_digest, left_out })
 }
 
 impl<'a> Ablation<'a> {
