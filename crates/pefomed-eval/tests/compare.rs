@@ -107,7 +107,7 @@ fn sets_from_different_data_are_refused() {
 /// Reports of which the second set has more right words and findings, group by group.
 fn reports() -> (Vec<Prediction>, Vec<Prediction>) {
     // The side tells the reports apart, so that some words are rarer than others.
-    let sides = |i: usize| if i / 2 % 2 == 0 { "left" } else { "right" };
+    let sides = |i: usize| if i % 4 < 2 { "left" } else { "right" };
     let effusion = |i: usize| format!("There is a small {} pleural effusion", sides(i));
     let write = |says: &dyn Fn(usize) -> Option<&'static str>| {
         let report = |i: usize| {
