@@ -150,10 +150,6 @@ mod tests {
     use super::*;
     use crate::bootstrap::ClusterTotals;
 
-    fn mean(items: f64, sums: &[f64; 1]) -> [Option<f64>; 1] {
-        [(items > 0.0).then(|| sums[0] / items)]
-    }
-
     #[test]
     fn for_a_mean_all_is_as_for_paired_differences() {
         let items: Vec<(String, f64, f64)> = (0..60)
@@ -165,6 +161,7 @@ mod tests {
         let options = BootstrapOptions::default();
         let paired =
             PairedTotals::new(items.iter().map(|(group, a, b)| (group.as_str(), [*a], [*b])));
+        let mean = |items: f64, sums: &[f64; 1]| [(items > 0.0).then(|| sums[0] / items)];
         let [found] = paired.differences(&options, 2_000, mean);
         let found = found.unwrap();
         let totals =

@@ -329,11 +329,8 @@ impl Comparison {
                 ]);
             }
             for MetricDifference { name, own_unit, difference } in &task.others {
-                let (mean, change): (fn(f64) -> String, fn(&Estimate) -> String) = if *own_unit {
-                    (number::plain, number::own_difference)
-                } else {
-                    (number::percent, number::difference)
-                };
+                let mean = if *own_unit { number::plain } else { number::percent };
+                let change = if *own_unit { number::own_difference } else { number::difference };
                 table.row(vec![
                     clean(name),
                     mean(difference.a),
