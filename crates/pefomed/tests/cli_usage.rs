@@ -58,7 +58,7 @@ fn wrong_usage_is_exit_code_2() {
     For more information, try '--help'.
     ");
     insta::assert_snapshot!(pefomed(folder.path(), "data check x --format vqarad").fails(2), @r"
-    error: invalid value 'vqarad' for '--format <NAME>': unknown format `vqarad`: known are vqa-rad, jsonl; did you mean `vqa-rad`?
+    error: invalid value 'vqarad' for '--format <NAME>': unknown format `vqarad`: known are vqa-rad, slake, pathvqa, iu-xray, openi-xml, roco, imageclef, medicat, mimic-cxr, medexpqa, mediqa-m3g, parquet, llava, sharegpt, messages, csv, jsonl; did you mean `vqa-rad`?
 
     For more information, try '--help'.
     ");
