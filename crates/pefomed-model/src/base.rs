@@ -9,6 +9,7 @@ use pefomed_data::prompt::Template;
 use pefomed_data::sentencepiece::SentencePieceVocabulary;
 use pefomed_data::tokenizer::{BpeVocabulary, Tokenizer};
 use pefomed_data::{DataError, files};
+use pefomed_kernels::frozen::Precision;
 use pefomed_kernels::mapped::MappedFile;
 use serde::de::DeserializeOwned;
 
@@ -243,6 +244,22 @@ pub fn load_decoder(
     load_decoder_by(files, tokenizer, template, |config, loader, style| match style {
         KeyStyle::Gguf => LlamaDecoder::from_gguf(config, loader, place),
         KeyStyle::HuggingFace => LlamaDecoder::from_hugging_face(config, loader, place),
+    })
+}
+
+/// Loads a decoder and packs it as it is read: see [`LlamaDecoder::freeze`].
+///
+/// # Errors
+/// As [`load_decoder`]; [`ModelError::Precision`] when this processor lacks the instructions.
+pub fn load_packed_decoder(
+    files: &ModelFiles,
+    tokenizer: Option<&Path>,
+    template: Template,
+    place: &Placement,
+    precision: Precision,
+) -> Result<Decoder, ModelError> {
+    load_decoder_by(files, tokenizer, template, |config, loader, style| {
+        LlamaDecoder::packed(config, loader, place, style, precision)
     })
 }
 

@@ -13,8 +13,9 @@ use pefomed_model::parameters::Placement;
 /// bytes that each holds.
 fn both(files: &ModelFiles, template: Template) -> ([Vec<f64>; 2], [usize; 2]) {
     let place = Placement::cpu();
-    let packed = base::load_decoder(files, None, template, &place).unwrap().decoder;
-    let packed = packed.freeze(Precision::fastest()).unwrap();
+    let precision = Precision::fastest();
+    let packed = base::load_packed_decoder(files, None, template, &place, precision);
+    let packed = packed.unwrap().decoder;
     let stored = base::load_stored_decoder(files, None, template, &place).unwrap().decoder;
     let bytes = [&packed, &stored].map(|decoder| decoder.packed_bytes().unwrap());
     let tokens: Vec<u32> = (0..40).map(|i| (i * 37 + 11) % 500).collect();

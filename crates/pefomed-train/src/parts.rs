@@ -89,8 +89,7 @@ impl Parts {
         let tokenizer = model.tokenizer.as_deref();
         let decoder = match model.precision.kernel() {
             Some(precision) => {
-                let loaded = base::load_decoder(&files, tokenizer, model.template, place)?;
-                base::Decoder { decoder: loaded.decoder.freeze(precision)?, ..loaded }
+                base::load_packed_decoder(&files, tokenizer, model.template, place, precision)?
             }
             None => base::load_stored_decoder(&files, tokenizer, model.template, place)?,
         };

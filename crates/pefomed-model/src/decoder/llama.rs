@@ -42,6 +42,46 @@ pub(super) struct LlamaLayer {
     pub(super) biases: Biases,
 }
 
+impl LlamaLayer {
+    /// Takes the tensors of a layer.
+    fn take(
+        config: &LlamaConfig,
+        layer: usize,
+        loader: &mut Loader<'_>,
+        place: &Placement,
+        style: KeyStyle,
+    ) -> Result<Self, ModelError> {
+        let (c, m) = (config.hidden_size, config.intermediate_size);
+        let (heads, key_heads) = (config.num_attention_heads, config.key_heads());
+        let (q, kv) = (heads * config.head_dim(), key_heads * config.head_dim());
+        let name = |tensor: &str| style.layer(layer, tensor);
+        let query = style.take_rotary(loader, &name("self_attn.q_proj"), [q, c], heads)?;
+        let key = style.take_rotary(loader, &name("self_attn.k_proj"), [kv, c], key_heads)?;
+        let mut matrix = |tensor: &str, shape: [usize; 2]| -> Result<Tensor<2>, ModelError> {
+            Ok(place.tensor(loader.take(&name(tensor), &shape)?, shape))
+        };
+        let (v, o) = (matrix("self_attn.v_proj", [kv, c])?, matrix("self_attn.o_proj", [c, q])?);
+        let (gate, up) = (matrix("mlp.gate_proj", [m, c])?, matrix("mlp.up_proj", [m, c])?);
+        let down = matrix("mlp.down_proj", [c, m])?;
+        let biases = Biases::take(config, layer, loader, place)?;
+        let mut vector = |tensor: &str| -> Result<Tensor<1>, ModelError> {
+            Ok(place.tensor(loader.take(&name(tensor), &[c])?, [c]))
+        };
+        Ok(Self {
+            input_norm: vector("input_layernorm")?,
+            q: place.tensor(query, [q, c]),
+            k: place.tensor(key, [kv, c]),
+            v,
+            o,
+            post_norm: vector("post_attention_layernorm")?,
+            gate,
+            up,
+            down,
+            biases,
+        })
+    }
+}
+
 /// Biases of a layer's projections, `[out]` each, in the order of [`Site::ALL`].
 #[derive(Clone, Debug, Default)]
 pub(super) struct Biases([Option<Tensor<1>>; Site::ALL.len()]);
@@ -152,27 +192,50 @@ impl LlamaDecoder {
         if !precision.is_available() {
             return Err(ModelError::Precision { precision: precision.name() });
         }
-        let on_processor =
-            self.place.device == Placement::cpu().device && self.place.dtype == DType::F32;
-        let head = self.head();
+        let fused = can_be_packed(&self.config, &self.place);
         let layers = match self.layers {
-            Layers::Plain(layers) if on_processor && self.config.has_fused_layers() => {
+            Layers::Plain(layers) if fused => {
                 let pack = |layer| FrozenLayer::new(layer, &self.config, precision);
                 Layers::Frozen(Arc::new(layers.into_iter().map(pack).collect()))
             }
             other => other,
         };
-        let frozen_head = match &layers {
-            Layers::Frozen(_) => Some(Arc::new(FrozenLinear::new(
-                &[&read(head)],
-                self.config.hidden_size,
-                precision,
-            ))),
-            Layers::Plain(_) => None,
-        };
-        // The packed head replaces it.
-        let head = if frozen_head.is_some() { None } else { self.head };
-        Ok(Self { layers, head, frozen_head, ..self })
+        Ok(Self { layers, ..self }.with_packed_head(precision))
+    }
+
+    /// Packs the head if the layers are packed; it then replaces one that is no embedding table.
+    fn with_packed_head(self, precision: Precision) -> Self {
+        if matches!(self.layers, Layers::Plain(_)) {
+            return self;
+        }
+        let head = read(self.head());
+        let packed = FrozenLinear::new(&[&head], self.config.hidden_size, precision);
+        Self { head: None, frozen_head: Some(Arc::new(packed)), ..self }
+    }
+
+    /// Takes the weights and packs each layer before the next is read, so that no more than one is
+    /// there twice. A decoder that [`freeze`](Self::freeze) leaves as it is stays so here.
+    ///
+    /// # Errors
+    /// As [`Loader::take`] and [`freeze`](Self::freeze).
+    pub(crate) fn packed(
+        config: LlamaConfig,
+        loader: &mut Loader<'_>,
+        place: &Placement,
+        style: KeyStyle,
+        precision: Precision,
+    ) -> Result<Self, ModelError> {
+        if !precision.is_available() {
+            return Err(ModelError::Precision { precision: precision.name() });
+        }
+        if !can_be_packed(&config, place) {
+            return Self::take(config, loader, place, style, |layer| layer, Layers::Plain);
+        }
+        let sizes = config.clone();
+        let pack = |layer| FrozenLayer::new(layer, &sizes, precision);
+        let join = |layers| Layers::Frozen(Arc::new(layers));
+        let decoder = Self::take(config, loader, place, style, pack, join)?;
+        Ok(decoder.with_packed_head(precision))
     }
 
     /// Lets layers keep their inputs alone in training, and compute the rest once more in the
@@ -202,7 +265,7 @@ impl LlamaDecoder {
         loader: &mut Loader<'_>,
         place: &Placement,
     ) -> Result<Self, ModelError> {
-        Self::take(config, loader, place, KeyStyle::HuggingFace)
+        Self::take(config, loader, place, KeyStyle::HuggingFace, |layer| layer, Layers::Plain)
     }
 
     /// Takes the weights under GGUF names; query and key rows are reordered to the half-split
@@ -215,7 +278,7 @@ impl LlamaDecoder {
         loader: &mut Loader<'_>,
         place: &Placement,
     ) -> Result<Self, ModelError> {
-        Self::take(config, loader, place, KeyStyle::Gguf)
+        Self::take(config, loader, place, KeyStyle::Gguf, |layer| layer, Layers::Plain)
     }
 
     /// Takes the weights as they are stored, and leaves them so: quantized weights stay quantized, and
@@ -290,45 +353,21 @@ impl LlamaDecoder {
         KeyStyle::ignorable(name)
     }
 
-    fn take(
+    /// Takes everything, and makes of each layer what is to be kept before the next is read.
+    fn take<L>(
         config: LlamaConfig,
         loader: &mut Loader<'_>,
         place: &Placement,
         style: KeyStyle,
+        keep: impl Fn(LlamaLayer) -> L,
+        join: impl FnOnce(Vec<L>) -> Layers,
     ) -> Result<Self, ModelError> {
         config.check(loader.source().origin())?;
-        let (c, m, vocabulary) = (config.hidden_size, config.intermediate_size, config.vocab_size);
-        let (heads, key_heads) = (config.num_attention_heads, config.key_heads());
-        let (q, kv) = (heads * config.head_dim(), key_heads * config.head_dim());
+        let (c, vocabulary) = (config.hidden_size, config.vocab_size);
         // No allocation by a number in a file: the layers themselves are taken from it.
         let mut layers = Vec::new();
         for layer in 0..config.num_hidden_layers {
-            let name = |tensor: &str| style.layer(layer, tensor);
-            let query = style.take_rotary(loader, &name("self_attn.q_proj"), [q, c], heads)?;
-            let key = style.take_rotary(loader, &name("self_attn.k_proj"), [kv, c], key_heads)?;
-            let mut matrix = |tensor: &str, shape: [usize; 2]| -> Result<Tensor<2>, ModelError> {
-                Ok(place.tensor(loader.take(&name(tensor), &shape)?, shape))
-            };
-            let (v, o) =
-                (matrix("self_attn.v_proj", [kv, c])?, matrix("self_attn.o_proj", [c, q])?);
-            let (gate, up) = (matrix("mlp.gate_proj", [m, c])?, matrix("mlp.up_proj", [m, c])?);
-            let down = matrix("mlp.down_proj", [c, m])?;
-            let biases = Biases::take(&config, layer, loader, place)?;
-            let mut vector = |tensor: &str| -> Result<Tensor<1>, ModelError> {
-                Ok(place.tensor(loader.take(&name(tensor), &[c])?, [c]))
-            };
-            layers.push(LlamaLayer {
-                input_norm: vector("input_layernorm")?,
-                q: place.tensor(query, [q, c]),
-                k: place.tensor(key, [kv, c]),
-                v,
-                o,
-                post_norm: vector("post_attention_layernorm")?,
-                gate,
-                up,
-                down,
-                biases,
-            });
+            layers.push(keep(LlamaLayer::take(&config, layer, loader, place, style)?));
         }
         let table = [vocabulary, c];
         let embedding = place.tensor(loader.take(style.embedding(), &table)?, table);
@@ -343,8 +382,8 @@ impl LlamaDecoder {
         };
         let norm = place.tensor(loader.take(style.norm(), &[c])?, [c]);
         let rotary_divisors = style.take_rotary_divisors(loader, config.head_dim())?;
-        let decoder = Self::from_parts(config, place.clone(), embedding, layers, norm, head);
-        Ok(Self { rotary_divisors, ..decoder })
+        let decoder = Self::from_parts(config, place.clone(), embedding, Vec::new(), norm, head);
+        Ok(Self { rotary_divisors, layers: join(layers), ..decoder })
     }
 
     /// The configuration.
@@ -540,6 +579,13 @@ impl LlamaDecoder {
         }
         hidden.matmul(self.head().transpose())
     }
+}
+
+/// Whether there are kernels for packed layers.
+fn can_be_packed(config: &LlamaConfig, place: &Placement) -> bool {
+    place.device == Placement::cpu().device
+        && place.dtype == DType::F32
+        && config.has_fused_layers()
 }
 
 /// A layer, and what is adapted in it.
