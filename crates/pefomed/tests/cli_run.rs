@@ -258,7 +258,7 @@ fn questions_without_an_image_or_about_two_are_ordinary_questions() {
             "id": format!("{split}-two"), "images": [format!("p{first}.png"), format!("p{second}.png")],
             "question": "Are both alike?", "answer": "no", "split": split,
         });
-        data += &format!("{none}\n{two}\n");
+        data += &[none, two].map(|row| format!("{row}\n")).concat();
     }
     fs::write(&path, data).unwrap();
     pefomed(folder.path(), "train recipe.toml --out run").ok();

@@ -28,8 +28,8 @@ const COLUMNS: usize = LINES * Line::WORDS;
 pub(super) const PAIRS: usize = Line::WORDS;
 /// Lines of one step along the inner dimension, of either factor: two tiles.
 const STEP: usize = 2 * PAIRS;
-/// Steps of a piece of the inner dimension: 16 KiB of a panel.
-const PIECE: usize = 8;
+/// Steps of a piece of the inner dimension: 36 KiB of a panel.
+const PIECE: usize = 18;
 
 /// Whether this processor has the instructions and the system lets this process use them.
 pub(super) fn available() -> bool {

@@ -4,6 +4,7 @@
 //! through them (Chen et al., arXiv 1604.06174). One more forward pass buys the memory of all
 //! layers but the one that the backward pass is in.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::host_function::{HostFunction, Kept};
@@ -23,7 +24,7 @@ impl Recomputed {
     }
 
     /// Calls `with` for each step with the places of its further inputs.
-    fn each(&self) -> impl Iterator<Item = (&dyn HostFunction, std::ops::Range<usize>)> {
+    fn each(&self) -> impl Iterator<Item = (&dyn HostFunction, Range<usize>)> {
         let mut first = 1;
         self.steps.iter().map(move |(function, count)| {
             let range = first..first + count;
@@ -34,10 +35,7 @@ impl Recomputed {
 }
 
 /// The output of the step before, and the further inputs of a step.
-fn joined<'a, T: Copy>(x: T, all: &'a [T], range: std::ops::Range<usize>) -> Vec<T>
-where
-    T: 'a,
-{
+fn joined<T: Copy>(x: T, all: &[T], range: Range<usize>) -> Vec<T> {
     std::iter::once(x).chain(all[range].iter().copied()).collect()
 }
 

@@ -168,7 +168,7 @@ impl LlamaDecoder {
             config,
             place,
             rotary_divisors: None,
-            embedding: Table::Tensor(embedding),
+            embedding: Table::Tensor(Box::new(embedding)),
             layers: Layers::Plain(layers),
             norm,
             head,

@@ -11,7 +11,7 @@ use crate::parameters::Placement;
 #[derive(Clone, Debug)]
 pub(crate) enum Table {
     /// In the framework's memory.
-    Tensor(Tensor<2>),
+    Tensor(Box<Tensor<2>>),
     /// In the bytes of a file.
     Stored(Arc<dyn StoredRows>),
 }
@@ -23,7 +23,7 @@ impl Table {
             Self::Tensor(table) => {
                 let ids: Vec<i64> = tokens.iter().map(|&token| i64::from(token)).collect();
                 let ids = TensorData::new(ids, [tokens.len()]);
-                table.clone().select(0, Tensor::<1, Int>::from_data(ids, &place.device))
+                (**table).clone().select(0, Tensor::<1, Int>::from_data(ids, &place.device))
             }
             Self::Stored(table) => {
                 let width = table.columns();
@@ -39,7 +39,7 @@ impl Table {
     /// All of it as a tensor.
     pub(super) fn tensor(&self, place: &Placement) -> Tensor<2> {
         match self {
-            Self::Tensor(table) => table.clone(),
+            Self::Tensor(table) => (**table).clone(),
             Self::Stored(table) => {
                 let all: Vec<u32> = (0..table.rows() as u32).collect();
                 self.rows(&all, place)
