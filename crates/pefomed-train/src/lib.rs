@@ -21,6 +21,7 @@ pub mod run_folder;
 pub mod run_info;
 pub mod sampler;
 pub mod schedule;
+pub mod start;
 mod step;
 pub mod tensorboard;
 mod threads;

@@ -10,6 +10,7 @@ mod text;
 pub mod weights;
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use pefomed_data::pack::group_by_budget;
 use pefomed_data::{MessageTree, Split};
@@ -24,6 +25,7 @@ use crate::parts::{decoder_files, lora_config, vision_files};
 use crate::questions::{Asking, ImageTable, Questions, read_split};
 use crate::recipe::{Length, Recipe, Stage};
 use crate::sampler::Sampler;
+use crate::start;
 
 use memory::{Memory, MicroBatch};
 use weights::{BaseChoice, BasePrecision};
@@ -174,6 +176,10 @@ pub struct Plan {
     /// What the plan would need to know and is not there.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
+    /// The adapter that the first stage is to start from, when it is not there: its sizes are taken
+    /// from the recipe.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing_start: Option<PathBuf>,
     /// Threads the plan is for: so many micro-batches are computed at a time.
     pub threads: usize,
     /// Parameters by part.
@@ -255,6 +261,7 @@ impl Plan {
         Ok(Self {
             title: recipe.title.clone(),
             missing,
+            missing_start: start::missing(recipe).map(Path::to_owned),
             choices: weights::choices(&sizes, &stages, &memory),
             available_memory: weights::available_memory(),
             threads,

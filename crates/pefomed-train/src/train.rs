@@ -25,6 +25,7 @@ use crate::questions::{Asking, ImageTable, Questions, read_split_noting};
 use crate::recipe::{Recipe, Stage};
 use crate::run_folder::{RunFolder, peak_memory_bytes};
 use crate::sampler::Sampler;
+use crate::start;
 use crate::step::{self, Cores, Pass};
 
 /// A recipe made ready: parts loaded, questions tokenized, images encoded.
@@ -39,6 +40,8 @@ pub struct Training {
     pub features: Features,
     /// Digest of what is trained on.
     pub data_digest: String,
+    /// Digest of the adapter that the first stage starts from, unless it is drawn.
+    pub start_digest: Option<String>,
     /// Rows that were left out, of data sets that are not read strictly.
     pub left_out: Problems,
 }
@@ -62,6 +65,11 @@ impl Training {
         run: &RunFolder,
         progress: &(dyn Fn(usize, usize) + Sync),
     ) -> Result<Self, TrainError> {
+        let start_digest = start::digest(&recipe)?;
+        if start_digest.is_some() {
+            // An adapter that does not fit is told before images are encoded.
+            start::model(&parts, &recipe)?;
+        }
         let mut table = ImageTable::default();
         let asking = Asking {
             template: recipe.model.template,
@@ -81,7 +89,7 @@ impl Training {
         }
         let features = Features::compute(&parts, table.sources(), &run.features(), progress)?;
         let data_digest = files::digest(&digests);
-        Ok(Self { recipe, parts, stages, features, data_digest, left_out })
+        Ok(Self { recipe, parts, stages, features, data_digest, start_digest, left_out })
     }
 
     /// Names everything that decides the result of a run.
@@ -92,7 +100,8 @@ impl Training {
         let mut recipe = self.recipe.clone();
         recipe.output = None;
         recipe.evaluation = None;
-        let digests: Vec<String> = self.parts.digests(&self.recipe).into_values().collect();
+        let mut digests: Vec<String> = self.parts.digests(&self.recipe).into_values().collect();
+        digests.extend(self.start_digest.clone());
         Ok(files::digest([recipe.to_toml()?, self.data_digest.clone()].iter().chain(&digests)))
     }
 

@@ -21,6 +21,13 @@ impl Plan {
                 "Stages that need it are planned as one micro-batch of `token_budget` positions.\n"
             );
         }
+        if let Some(start) = &self.missing_start {
+            let _ = writeln!(
+                out,
+                "not there: the adapter to start from, `{}`; planned as [adapter] describes it\n",
+                start.display()
+            );
+        }
         self.parameters_text(&mut out);
         self.memory_text(&mut out);
         self.choices_text(&mut out);

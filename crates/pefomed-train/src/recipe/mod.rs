@@ -174,6 +174,10 @@ pub struct Adapter {
     pub dropout: f64,
     /// Names of the linear layers of the decoder that get one, such as `q_proj`.
     pub targets: Vec<String>,
+    /// A folder with the adapter and projector that the first stage starts from, such as another
+    /// run's `adapter`; drawn from the seed when not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<PathBuf>,
 }
 
 impl Default for Adapter {
@@ -184,6 +188,7 @@ impl Default for Adapter {
             alpha: 16.0,
             dropout: 0.05,
             targets: vec!["q_proj".to_owned(), "v_proj".to_owned()],
+            start: None,
         }
     }
 }

@@ -60,6 +60,7 @@ const ADAPTER: Shape = Table(&[
     ("alpha", Value),
     ("dropout", Value),
     ("targets", Value),
+    ("start", Shape::Path),
 ]);
 
 const DATA: Shape = Table(&[
@@ -109,6 +110,7 @@ const STAGE: Shape = Table(&[
     ("final_learning_rate", Value),
     ("warmup_learning_rate", Value),
     ("warmup_steps", Value),
+    ("cosine_every", Value),
     ("weight_decay", Value),
     ("beta1", Value),
     ("beta2", Value),

@@ -40,6 +40,8 @@ pub struct Stage {
     pub warmup_learning_rate: f64,
     /// Steps of the warm-up.
     pub warmup_steps: usize,
+    /// Steps for which the cosine keeps its value; 1 when not given.
+    pub cosine_every: usize,
     /// Decoupled weight decay, applied to matrices only.
     pub weight_decay: f64,
     /// Decay of the gradient's running mean.
@@ -77,6 +79,7 @@ impl Stage {
             first: self.warmup_learning_rate,
             warmup_steps: self.warmup_steps,
             steps,
+            hold: self.cosine_every,
         }
     }
 
@@ -114,6 +117,8 @@ struct Written {
     warmup_learning_rate: Option<f64>,
     #[serde(default)]
     warmup_steps: usize,
+    #[serde(default = "default_cosine_every")]
+    cosine_every: usize,
     #[serde(default = "default_weight_decay")]
     weight_decay: f64,
     #[serde(default = "default_beta1")]
@@ -144,6 +149,10 @@ fn default_checkpoint_every() -> usize {
 
 fn default_true() -> bool {
     true
+}
+
+fn default_cosine_every() -> usize {
+    1
 }
 
 fn default_weight_decay() -> f64 {
@@ -193,6 +202,7 @@ impl TryFrom<Written> for Stage {
                 .warmup_learning_rate
                 .unwrap_or(written.learning_rate / 100.0),
             warmup_steps: written.warmup_steps,
+            cosine_every: written.cosine_every,
             weight_decay: written.weight_decay,
             beta1: written.beta1,
             beta2: written.beta2,
@@ -223,6 +233,7 @@ impl From<Stage> for Written {
             final_learning_rate: Some(stage.final_learning_rate),
             warmup_learning_rate: Some(stage.warmup_learning_rate),
             warmup_steps: stage.warmup_steps,
+            cosine_every: stage.cosine_every,
             weight_decay: stage.weight_decay,
             beta1: stage.beta1,
             beta2: stage.beta2,

@@ -26,6 +26,7 @@ rank = 8
 alpha = 16.0
 dropout = 0.1
 targets = ["q_proj", "v_proj"]
+start = "../runs/alignment/adapter"
 
 [data.captions]
 format = "jsonl"
@@ -121,6 +122,8 @@ fn every_key_arrives() {
         }
     );
     assert_eq!((recipe.adapter.rank, recipe.adapter.dropout), (8, 0.1));
+    let start = Path::new("/home/a/recipes/../runs/alignment/adapter");
+    assert_eq!(recipe.adapter.start.as_deref(), Some(start));
     let captions = &recipe.data["captions"];
     assert_eq!(captions.format, Format::Jsonl);
     assert_eq!(captions.images.as_deref(), Some(Path::new("/home/a/recipes/images")));

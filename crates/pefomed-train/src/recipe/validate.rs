@@ -154,6 +154,9 @@ impl Recipe {
                 format!("must be 0 or more and below 1, not {}", adapter.dropout),
             );
         }
+        if adapter.start.as_deref().is_some_and(is_empty) {
+            return wrong("start", "is empty: name a folder, or leave the key out".to_owned());
+        }
         if adapter.targets.is_empty() {
             return wrong("targets", "is empty: name a layer, such as \"q_proj\"".to_owned());
         }
@@ -200,6 +203,7 @@ impl Recipe {
             ("batch", stage.batch),
             ("token_budget", stage.token_budget),
             ("max_questions_per_tree", stage.max_questions_per_tree),
+            ("cosine_every", stage.cosine_every),
         ];
         if let Some((key, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
             return wrong(key, "must be at least 1".to_owned());
