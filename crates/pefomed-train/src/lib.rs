@@ -11,6 +11,7 @@ pub mod device;
 mod error;
 pub mod events;
 pub mod features;
+pub mod mix;
 pub mod parts;
 pub mod plan;
 pub mod predict;

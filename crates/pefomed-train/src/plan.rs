@@ -12,6 +12,7 @@ pub mod weights;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use pefomed_data::formats::Problems;
 use pefomed_data::pack::group_by_budget;
 use pefomed_data::{MessageTree, Split};
 use pefomed_model::adapter::LoraConfig;
@@ -21,10 +22,10 @@ use pefomed_model::projector::ProjectorKind;
 use serde::Serialize;
 
 use crate::TrainError;
+use crate::mix;
 use crate::parts::{decoder_files, lora_config, vision_files};
 use crate::questions::{Asking, ImageTable, Questions, read_split};
 use crate::recipe::{Length, Recipe, Stage};
-use crate::sampler::Sampler;
 use crate::start;
 
 use memory::{Memory, MicroBatch};
@@ -132,6 +133,17 @@ pub struct PartParameters {
     pub frozen: usize,
 }
 
+/// The part of a data set in a stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DataShare {
+    /// Its name.
+    pub name: String,
+    /// Training questions it has.
+    pub questions: usize,
+    /// Questions of a pass that are drawn from it.
+    pub drawn: usize,
+}
+
 /// What one stage will do.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StagePlan {
@@ -142,6 +154,8 @@ pub struct StagePlan {
     pub is_assumed: bool,
     /// Training questions.
     pub questions: usize,
+    /// The data sets they are from, and how often these are drawn.
+    pub data: Vec<DataShare>,
     /// Distinct sets of images they are about.
     pub image_groups: usize,
     /// Optimizer steps.
@@ -232,10 +246,8 @@ impl Plan {
                 visual_tokens: sizes.visual_tokens,
                 to_generate: false,
             };
-            let examples = read_split(recipe, &stage.data, Split::Train)?;
-            let questions = Questions::new(examples, asking, |_, example| {
-                example.images.iter().map(|image| table.number(image)).collect()
-            })?;
+            let left_out = &mut Problems::default();
+            let questions = Questions::of_stage(recipe, stage, asking, &mut table, left_out)?;
             let held: usize = questions.messages.iter().map(|message| message.prompt.len()).sum();
             largest_text += held * size_of::<pefomed_data::Item>();
             // As the training loop draws it.
@@ -302,6 +314,7 @@ impl StagePlan {
             name: stage.name.clone(),
             is_assumed: false,
             questions: 0,
+            data: Vec::new(),
             image_groups: 0,
             steps: 0,
             steps_per_pass: 0,
@@ -349,8 +362,15 @@ fn stage_plan(
         steps: stage.steps(questions.messages.len()),
         ..StagePlan::of(sizes, stage)
     };
-    let (tree, share) = (stage.max_questions_per_tree, stage.share_images);
-    let pass = Sampler::new(&questions.groups, seed, stage.batch, tree, share).pass(0);
+    let drawn = match &stage.weights {
+        Some(weights) => mix::quotas(&questions.sizes, weights),
+        None => questions.sizes.clone(),
+    };
+    let sets = stage.data.iter().zip(questions.sizes.iter().zip(drawn));
+    plan.data = sets
+        .map(|(name, (&questions, drawn))| DataShare { name: name.clone(), questions, drawn })
+        .collect();
+    let pass = questions.sampler(stage, seed).pass(0);
     plan.steps_per_pass = pass.len();
     let mut flop = 0.0;
     for (index, step) in pass.iter().enumerate() {

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use pefomed_data::formats::Problems;
 use pefomed_data::pack::group_by_budget;
-use pefomed_data::{MessageTree, PackedBatch, Split, files, split};
+use pefomed_data::{MessageTree, PackedBatch, files, split};
 use pefomed_model::multimodal::TunedDecoder;
 use pefomed_model::parameters::Trainable as _;
 
@@ -21,7 +21,7 @@ use crate::checkpoint::{self, Position};
 use crate::events::{Event, Observer};
 use crate::features::Features;
 use crate::parts::Parts;
-use crate::questions::{Asking, ImageTable, Questions, read_split_noting};
+use crate::questions::{Asking, ImageTable, Questions};
 use crate::recipe::{Recipe, Stage};
 use crate::run_folder::{RunFolder, peak_memory_bytes};
 use crate::sampler::Sampler;
@@ -81,11 +81,9 @@ impl Training {
         let mut digests = Vec::new();
         let mut left_out = Problems::default();
         for stage in &recipe.stages {
-            let examples = read_split_noting(&recipe, &stage.data, Split::Train, &mut left_out)?;
-            digests.push(split::split_digest(&examples));
-            stages.push(Questions::new(examples, asking, |_, example| {
-                example.images.iter().map(|image| table.number(image)).collect()
-            })?);
+            let questions = Questions::of_stage(&recipe, stage, asking, &mut table, &mut left_out)?;
+            digests.push(split::split_digest(&questions.examples));
+            stages.push(questions);
         }
         let features = Features::compute(&parts, table.sources(), &run.features(), progress)?;
         let data_digest = files::digest(&digests);
@@ -215,14 +213,8 @@ impl Training {
     }
 
     fn sampler(&self, stage: usize) -> Sampler {
-        let settings = &self.recipe.stages[stage];
-        Sampler::new(
-            &self.stages[stage].groups,
-            self.recipe.seed.wrapping_add(1000 * (stage as u64 + 1)),
-            settings.batch,
-            settings.max_questions_per_tree,
-            settings.share_images,
-        )
+        let seed = self.recipe.seed.wrapping_add(1000 * (stage as u64 + 1));
+        self.stages[stage].sampler(&self.recipe.stages[stage], seed)
     }
 
     /// Mean loss of a step and the gradients of all parameters.

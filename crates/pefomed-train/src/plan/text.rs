@@ -57,6 +57,16 @@ impl Plan {
                 thousands(stage.steps_per_pass),
                 stage.micro_batches,
             );
+            for data in stage.data.iter().filter(|_| stage.data.len() > 1) {
+                let _ = writeln!(
+                    out,
+                    "  data {:<12} {:>14} drawn a pass ({:.1} %) of {} questions",
+                    data.name,
+                    thousands(data.drawn),
+                    100.0 * ratio(data.drawn, stage.questions),
+                    thousands(data.questions),
+                );
+            }
             let _ = writeln!(
                 out,
                 "  tokens a pass     {:>14} with shared images, {} without ({:.2} times as many)",

@@ -22,7 +22,7 @@ pub(super) enum Shape {
     Table(&'static [(&'static str, Shape)]),
     /// A table of tables under names the recipe chooses.
     Named(&'static Shape),
-    /// An array of tables, each with a `name`.
+    /// An array of tables, each with a `name`; an entry may be the name alone.
     List(&'static Shape),
 }
 
@@ -99,7 +99,7 @@ const SPLIT: Shape = Table(&[
 
 const STAGE: Shape = Table(&[
     ("name", Value),
-    ("data", Value),
+    ("data", List(&SOURCE)),
     ("epochs", Value),
     ("steps", Value),
     ("batch", Value),
@@ -119,6 +119,8 @@ const STAGE: Shape = Table(&[
     ("train_adapter", Value),
     ("checkpoint_every", Value),
 ]);
+
+const SOURCE: Shape = Table(&[("name", Value), ("weight", Value)]);
 
 const EVALUATION: Shape = Table(&[
     ("data", Value),

@@ -505,3 +505,32 @@ proptest! {
         let _ = parse(&format!("{}{junk}{}", &FULL[..cut], &FULL[cut..]), &[]);
     }
 }
+
+#[test]
+fn data_sets_of_a_stage_may_have_weights() {
+    let weighted = r#"data = ["captions", { name = "vqa", weight = 2 }]"#;
+    let text = FULL.replace(
+        r#"data = ["vqa", "captions"]
+steps"#,
+        &format!("{weighted}\nsteps"),
+    );
+    let error = message(&text, &[]);
+    assert!(error.contains("`vqa`: some of `data` have a weight"), "{error}");
+    let text = text.replace(r#"["captions", {"#, r#"[{ name = "captions", weight = 0.5 }, {"#);
+    let recipe = parse(&text, &[]).unwrap();
+    let stage = &recipe.stages[1];
+    assert_eq!(stage.data, ["captions", "vqa"]);
+    assert_eq!(stage.weights.as_deref(), Some(&[0.5, 2.0][..]));
+    let again = parse(&recipe.to_toml().unwrap(), &[]).unwrap();
+    assert_eq!(again, recipe);
+    let changed = parse(&text, &["stage.vqa.data.captions.weight=3"]).unwrap();
+    assert_eq!(changed.stages[1].weights.as_deref(), Some(&[3.0, 2.0][..]));
+    let plain = parse(&text, &[r#"stage.vqa.data=["vqa"]"#]).unwrap();
+    assert_eq!((plain.stages[1].data.len(), &plain.stages[1].weights), (1, &None));
+    let error = message(&text.replace("weight = 2 ", "weight = 0 "), &[]);
+    assert!(error.contains("has a weight of 0"), "{error}");
+    let error = message(&text.replace("weight = 2 ", "wieght = 2 "), &[]);
+    assert!(error.contains("did you mean `weight`?"), "{error}");
+    let error = message(&text.replace(r#"name = "vqa", weight = 2 "#, r#"name = "vqa" "#), &[]);
+    assert!(error.contains("weight"), "{error}");
+}

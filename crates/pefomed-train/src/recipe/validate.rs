@@ -192,6 +192,10 @@ impl Recipe {
         if let Some(data) = repeated(&stage.data) {
             return wrong("data", format!("names `{data}` twice"));
         }
+        let mut weights = stage.weights.iter().flatten();
+        if let Some(weight) = weights.find(|weight| !is_positive(**weight)) {
+            return wrong("data", format!("has a weight of {weight}: weights must be above 0"));
+        }
         match stage.length {
             Length::Epochs(epochs) if !is_positive(epochs) => {
                 return wrong("epochs", format!("must be above 0, not {epochs}"));
