@@ -80,7 +80,8 @@ fn segments_around_an_image_are_tokenized_on_their_own() {
         let case = golden().cases.into_iter().find(|case| case.text == text).unwrap();
         case.ids.into_iter().map(Item::Token).collect::<Vec<_>>()
     };
-    let prompt = Prompt { segments: segments.map(str::to_owned).to_vec(), answer: String::new() };
+    let prompt =
+        Prompt { segments: segments.map(str::to_owned).to_vec(), answer: String::new(), begins: 1 };
     let message = tokenizer.message(&prompt, &[7], 3, 0, true).unwrap();
     let mut expected = vec![Item::Token(1)];
     expected.extend(by_library(segments[0]));

@@ -242,6 +242,8 @@ impl Plan {
             };
             let asking = Asking {
                 template,
+                compat: recipe.model.compat,
+                seed: recipe.seed,
                 tokenizer,
                 visual_tokens: sizes.visual_tokens,
                 to_generate: false,

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pefomed_data::compat::Compat;
 use pefomed_data::formats::{self, Problems};
-use pefomed_data::prompt::Template;
+use pefomed_data::prompt::{Prompt, Template};
 use pefomed_data::split::{self, SplitRule};
 use pefomed_data::{
     Example, ImagePlace, ImageSource, Message, MessageTree, Split, Tokenizer, files,
@@ -156,12 +157,25 @@ pub struct Questions {
 pub struct Asking<'a> {
     /// The turns around an instruction.
     pub template: Template,
+    /// Whose prompts are written, if not this project's.
+    pub compat: Option<Compat>,
+    /// Decides what such prompts draw.
+    pub seed: u64,
     /// The decoder's tokenizer.
     pub tokenizer: &'a Tokenizer,
     /// Visual tokens of an image.
     pub visual_tokens: usize,
     /// Whether the answers are left out, to be generated.
     pub to_generate: bool,
+}
+
+impl Asking<'_> {
+    fn prompt(&self, example: &Example) -> Prompt {
+        match self.compat {
+            None => self.template.prompt(example),
+            Some(compat) => compat.prompt(example, self.seed, self.to_generate),
+        }
+    }
 }
 
 impl Questions {
@@ -182,7 +196,7 @@ impl Questions {
                 return Err(TrainError::ReservedText { id, row, text });
             }
             let numbers = images(index, example);
-            let prompt = asking.template.prompt(example);
+            let prompt = asking.prompt(example);
             let key = key(&example.id);
             questions.messages.push(asking.tokenizer.message(
                 &prompt,

@@ -73,6 +73,8 @@ impl Training {
         let mut table = ImageTable::default();
         let asking = Asking {
             template: recipe.model.template,
+            compat: recipe.model.compat,
+            seed: recipe.seed,
             tokenizer: &parts.tokenizer,
             visual_tokens: parts.visual_tokens,
             to_generate: false,

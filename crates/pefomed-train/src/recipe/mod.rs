@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use pefomed_data::compat::Compat;
 use pefomed_data::formats::{Columns, Format, Language, ReadOptions, Sections, Views};
 use pefomed_data::prompt::Template;
 use pefomed_data::split::SplitRule;
@@ -83,6 +84,10 @@ pub struct Model {
     /// The turns around an instruction.
     #[serde(default)]
     pub template: Template,
+    /// Whose prompts are written, for weights that were trained on them; this project's when not
+    /// given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compat: Option<Compat>,
     /// Side of the square image the encoder sees, in pixels; PeFoMed's 448 when not given.
     #[serde(default = "Model::default_image_size")]
     pub image_size: u32,

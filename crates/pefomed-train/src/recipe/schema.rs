@@ -45,6 +45,7 @@ const MODEL: Shape = Table(&[
     ("decoder", Source),
     ("tokenizer", Shape::Path),
     ("template", Value),
+    ("compat", Value),
     ("image_size", Value),
     ("merge", Value),
     ("vision_layer", Value),

@@ -112,6 +112,7 @@ fn every_key_arrives() {
             decoder: ModelSource::Hub("owner/decoder".to_owned()),
             tokenizer: Some("/opt/tokenizer.json".into()),
             template: Template::Chatml,
+            compat: None,
             image_size: 224,
             merge: 1,
             vision_layer: Some(-2),
@@ -533,4 +534,16 @@ steps"#,
     assert!(error.contains("did you mean `weight`?"), "{error}");
     let error = message(&text.replace(r#"name = "vqa", weight = 2 "#, r#"name = "vqa" "#), &[]);
     assert!(error.contains("weight"), "{error}");
+}
+
+#[test]
+fn the_prompts_of_pefomed_need_the_turns_of_llama() {
+    let compat = "model.compat=pefomed";
+    let recipe = parse(SMALL, &[compat]).unwrap();
+    assert_eq!(recipe.model.compat, Some(Compat::Pefomed));
+    assert!(recipe.to_toml().unwrap().contains("compat = \"pefomed\""));
+    let error = message(FULL, &[compat]);
+    assert!(error.contains("`compat` has the turns of LLaMA-2"), "{error}");
+    let error = message(SMALL, &["model.compat=llava"]);
+    assert!(error.contains("pefomed"), "{error}");
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use pefomed_data::prompt::Template;
 use pefomed_data::{DataError, ImageCondition, names, split};
 use toml::de::DeTable;
 
@@ -120,6 +121,12 @@ impl Recipe {
             if matches!(source, ModelSource::Path(path) if is_empty(path)) {
                 return wrong(key, "is empty: name a file or folder".to_owned());
             }
+        }
+        if model.compat.is_some() && model.template != Template::Inst {
+            return wrong(
+                "compat",
+                "has the turns of LLaMA-2: set `template = \"inst\"`".to_owned(),
+            );
         }
         if model.image_size == 0 {
             return wrong("image_size", "must be at least 1 pixel".to_owned());
