@@ -10,6 +10,7 @@
 //! ids, and a batch as vectors with the ranges that attention may look at.
 
 pub mod check;
+pub mod compat;
 pub mod deidentify;
 mod dicom;
 mod error;

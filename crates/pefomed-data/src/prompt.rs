@@ -3,7 +3,7 @@
 //! The template is PeFoMed's and MiniGPT-v2's `[INST] <Img><ImageHere></Img> [task] text [/INST]`,
 //! and for decoders tuned on ChatML the same instruction in ChatML's turns. The text of the data set
 //! is kept as it is: no lower-casing, no stripped punctuation, no cut, no instruction drawn at random
-//! for a question. Captions and reports, which data sets give no instruction for, draw one from a
+//! for a question ([`compat`](crate::compat) has all that, for weights that were trained on it). Captions and reports, which data sets give no instruction for, draw one from a
 //! small pool by a hash of the example's id, so that a rerun draws the same.
 
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,8 @@ pub struct Prompt {
     pub segments: Vec<String>,
     /// The answer without the end token; empty when it is to be generated.
     pub answer: String,
+    /// How often the token that begins a sequence stands before it, where the decoder has one.
+    pub begins: usize,
 }
 
 impl Prompt {
@@ -71,7 +73,7 @@ impl Template {
         let last = segments.len() - 1;
         let tail = format!("[{}] {}{after}", example.task, instruction(example));
         segments[last].push_str(&tail);
-        Prompt { segments, answer: example.answer.clone() }
+        Prompt { segments, answer: example.answer.clone(), begins: 1 }
     }
 
     /// What stands before and after an instruction.
@@ -125,15 +127,22 @@ impl Template {
 
 /// The example's own instruction, or one from the pool of its task.
 pub fn instruction(example: &Example) -> &str {
-    let pool = match example.task {
-        _ if !example.instruction.is_empty() => return &example.instruction,
-        Task::Vqa => return "",
-        Task::Caption => &CAPTION_INSTRUCTIONS,
-        Task::Report => &REPORT_INSTRUCTIONS,
-    };
+    let pool = pool(example.task);
+    if !example.instruction.is_empty() || pool.is_empty() {
+        return &example.instruction;
+    }
     let name = digest([&example.id]);
     let draw = name.bytes().take(8).fold(0_usize, |sum, byte| sum * 31 % 1009 + byte as usize);
     pool[draw % pool.len()]
+}
+
+/// Instructions for a task whose data sets bring none.
+pub(crate) fn pool(task: Task) -> &'static [&'static str] {
+    match task {
+        Task::Vqa => &[],
+        Task::Caption => &CAPTION_INSTRUCTIONS,
+        Task::Report => &REPORT_INSTRUCTIONS,
+    }
 }
 
 #[cfg(test)]

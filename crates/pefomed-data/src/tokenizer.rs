@@ -207,7 +207,8 @@ impl Tokenizer {
         key: u64,
         to_generate: bool,
     ) -> Result<Message, DataError> {
-        let mut items: Vec<Item> = self.begin.map(Item::Token).into_iter().collect();
+        let begin = self.begin.map(Item::Token);
+        let mut items: Vec<Item> = begin.into_iter().flat_map(|b| vec![b; prompt.begins]).collect();
         for (index, segment) in prompt.segments.iter().enumerate() {
             if index > 0
                 && let Some(&image) = images.get(index - 1)
@@ -255,7 +256,8 @@ mod tests {
 
     #[test]
     fn a_message_is_begin_segments_images_answer_end() {
-        let prompt = Prompt { segments: vec!["a".into(), "b".into()], answer: "ab".into() };
+        let prompt =
+            Prompt { segments: vec!["a".into(), "b".into()], answer: "ab".into(), begins: 1 };
         let message = tokenizer().message(&prompt, &[4], 2, 9, false).unwrap();
         let visual = |index| Item::Visual { image: 4, index };
         let expected = [Item::Token(7), Item::Token(0), visual(0), visual(1), Item::Token(1)];

@@ -3,13 +3,15 @@
 
 mod data_common;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use data_common::shared;
+use pefomed_data::compat::Compat;
 use pefomed_data::prompt::Prompt;
 use pefomed_data::sentencepiece::SentencePieceVocabulary;
-use pefomed_data::{Item, Tokenizer};
+use pefomed_data::{Example, ImageSource, Item, Split, Task, Tokenizer};
 use proptest::prelude::*;
 use serde::Deserialize;
 
@@ -80,7 +82,8 @@ fn segments_around_an_image_are_tokenized_on_their_own() {
         let case = golden().cases.into_iter().find(|case| case.text == text).unwrap();
         case.ids.into_iter().map(Item::Token).collect::<Vec<_>>()
     };
-    let prompt = Prompt { segments: segments.map(str::to_owned).to_vec(), answer: String::new() };
+    let prompt =
+        Prompt { segments: segments.map(str::to_owned).to_vec(), answer: String::new(), begins: 1 };
     let message = tokenizer.message(&prompt, &[7], 3, 0, true).unwrap();
     let mut expected = vec![Item::Token(1)];
     expected.extend(by_library(segments[0]));
@@ -143,5 +146,44 @@ proptest! {
         if let Ok(vocabulary) = SentencePieceVocabulary::from_model("m", &bytes) {
             let _ = vocabulary.to_tokenizer_json("m");
         }
+    }
+}
+
+/// The prompts of PeFoMed's public code on LLaMA-2's own vocabulary; the ids are those that the
+/// sentencepiece library 0.2.3 gives each segment.
+#[test]
+fn prompts_of_the_public_code_have_its_tokens() {
+    let Some(folder) = shared("parity/llama2-tokenizer") else { return };
+    let tokenizer = tokenizer(&folder.join("tokenizer.model"));
+    let example = Example {
+        id: "1".to_owned(),
+        images: vec![ImageSource::file("a.png", "a.png")],
+        task: Task::Report,
+        instruction: "What is  shown?".to_owned(),
+        answer: "No acute disease.".to_owned(),
+        other_answers: Vec::new(),
+        group: "a.png".to_owned(),
+        split: Split::Train,
+        labels: BTreeMap::new(),
+        row: 1,
+    };
+    let tokens = |ids: &[u32]| ids.iter().copied().map(Item::Token).collect::<Vec<_>>();
+    let before = |img: u32| [518, 25580, 29962, 529, img, 29958];
+    let after = |img: u32, tag: u32| {
+        let rest = [29962, 825, 338, 4318, 29973, 518, 29914, 25580, 29962];
+        [&[1533, img, 29958, 518, tag][..], &rest].concat()
+    };
+    // `img` and `report` in training; `Img` and `caption`, after two tokens of beginning, at evaluation.
+    let cases = [(false, &[1][..], 2492, 12276), (true, &[1, 1], 25518, 6671)];
+    for (to_generate, begin, img, tag) in cases {
+        let prompt = Compat::Pefomed.prompt(&example, 1, to_generate);
+        let message = tokenizer.message(&prompt, &[0], 2, 0, to_generate).unwrap();
+        let mut expected = tokens(begin);
+        expected.extend(tokens(&before(img)));
+        expected.extend((0..2).map(|index| Item::Visual { image: 0, index }));
+        expected.extend(tokens(&after(img, tag)));
+        assert_eq!(message.prompt, expected);
+        let answer: &[u32] = if to_generate { &[] } else { &[694, 1274, 1082, 17135, 2] };
+        assert_eq!(message.answer, answer);
     }
 }

@@ -85,6 +85,14 @@ pub enum TrainError {
         /// The text.
         text: &'static str,
     },
+    /// The adapter that a recipe starts from is not there, or not the one the recipe describes.
+    #[error("[adapter] `start`, `{}`: {problem}", path.display())]
+    StartAdapter {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong, and the remedy.
+        problem: String,
+    },
     /// A feature file vanished or was damaged while it was in use.
     #[error("`{}` was damaged or removed during the run; start it again to make it anew", path.display())]
     FeatureFile {

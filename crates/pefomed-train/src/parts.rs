@@ -154,11 +154,16 @@ impl Parts {
 
     /// Digests of everything frozen that decides a result.
     pub fn digests(&self, recipe: &Recipe) -> BTreeMap<String, String> {
+        let template = recipe.model.template;
+        let prompt = match recipe.model.compat {
+            None => template.digest(),
+            Some(compat) => compat.digest(template, recipe.seed),
+        };
         BTreeMap::from([
             ("vision weights".to_owned(), self.vision_digest.clone()),
             ("decoder weights".to_owned(), self.decoder_digest.clone()),
             ("tokenizer".to_owned(), self.tokenizer.digest().to_owned()),
-            ("prompt".to_owned(), recipe.model.template.digest()),
+            ("prompt".to_owned(), prompt),
         ])
     }
 }

@@ -10,7 +10,9 @@ mod text;
 pub mod weights;
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
+use pefomed_data::formats::Problems;
 use pefomed_data::pack::group_by_budget;
 use pefomed_data::{MessageTree, Split};
 use pefomed_model::adapter::LoraConfig;
@@ -20,10 +22,11 @@ use pefomed_model::projector::ProjectorKind;
 use serde::Serialize;
 
 use crate::TrainError;
+use crate::mix;
 use crate::parts::{decoder_files, lora_config, vision_files};
 use crate::questions::{Asking, ImageTable, Questions, read_split};
 use crate::recipe::{Length, Recipe, Stage};
-use crate::sampler::Sampler;
+use crate::start;
 
 use memory::{Memory, MicroBatch};
 use weights::{BaseChoice, BasePrecision};
@@ -130,6 +133,17 @@ pub struct PartParameters {
     pub frozen: usize,
 }
 
+/// The part of a data set in a stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DataShare {
+    /// Its name.
+    pub name: String,
+    /// Training questions it has.
+    pub questions: usize,
+    /// Questions of a pass that are drawn from it.
+    pub drawn: usize,
+}
+
 /// What one stage will do.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StagePlan {
@@ -140,6 +154,8 @@ pub struct StagePlan {
     pub is_assumed: bool,
     /// Training questions.
     pub questions: usize,
+    /// The data sets they are from, and how often these are drawn.
+    pub data: Vec<DataShare>,
     /// Distinct sets of images they are about.
     pub image_groups: usize,
     /// Optimizer steps.
@@ -174,6 +190,10 @@ pub struct Plan {
     /// What the plan would need to know and is not there.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
+    /// The adapter that the first stage is to start from, when it is not there: its sizes are taken
+    /// from the recipe.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing_start: Option<PathBuf>,
     /// Threads the plan is for: so many micro-batches are computed at a time.
     pub threads: usize,
     /// Parameters by part.
@@ -222,14 +242,14 @@ impl Plan {
             };
             let asking = Asking {
                 template,
+                compat: recipe.model.compat,
+                seed: recipe.seed,
                 tokenizer,
                 visual_tokens: sizes.visual_tokens,
                 to_generate: false,
             };
-            let examples = read_split(recipe, &stage.data, Split::Train)?;
-            let questions = Questions::new(examples, asking, |_, example| {
-                example.images.iter().map(|image| table.number(image)).collect()
-            })?;
+            let left_out = &mut Problems::default();
+            let questions = Questions::of_stage(recipe, stage, asking, &mut table, left_out)?;
             let held: usize = questions.messages.iter().map(|message| message.prompt.len()).sum();
             largest_text += held * size_of::<pefomed_data::Item>();
             // As the training loop draws it.
@@ -255,6 +275,7 @@ impl Plan {
         Ok(Self {
             title: recipe.title.clone(),
             missing,
+            missing_start: start::missing(recipe).map(Path::to_owned),
             choices: weights::choices(&sizes, &stages, &memory),
             available_memory: weights::available_memory(),
             threads,
@@ -295,6 +316,7 @@ impl StagePlan {
             name: stage.name.clone(),
             is_assumed: false,
             questions: 0,
+            data: Vec::new(),
             image_groups: 0,
             steps: 0,
             steps_per_pass: 0,
@@ -342,8 +364,15 @@ fn stage_plan(
         steps: stage.steps(questions.messages.len()),
         ..StagePlan::of(sizes, stage)
     };
-    let (tree, share) = (stage.max_questions_per_tree, stage.share_images);
-    let pass = Sampler::new(&questions.groups, seed, stage.batch, tree, share).pass(0);
+    let drawn = match &stage.weights {
+        Some(weights) => mix::quotas(&questions.sizes, weights),
+        None => questions.sizes.clone(),
+    };
+    let sets = stage.data.iter().zip(questions.sizes.iter().zip(drawn));
+    plan.data = sets
+        .map(|(name, (&questions, drawn))| DataShare { name: name.clone(), questions, drawn })
+        .collect();
+    let pass = questions.sampler(stage, seed).pass(0);
     plan.steps_per_pass = pass.len();
     let mut flop = 0.0;
     for (index, step) in pass.iter().enumerate() {

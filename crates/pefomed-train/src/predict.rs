@@ -72,6 +72,8 @@ impl Asked {
         let shown = shown(&self.images, condition);
         let asking = Asking {
             template: recipe.model.template,
+            compat: recipe.model.compat,
+            seed: recipe.seed,
             tokenizer: &parts.tokenizer,
             visual_tokens: parts.visual_tokens,
             to_generate: true,

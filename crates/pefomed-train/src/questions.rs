@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pefomed_data::compat::Compat;
 use pefomed_data::formats::{self, Problems};
-use pefomed_data::prompt::Template;
+use pefomed_data::prompt::{Prompt, Template};
 use pefomed_data::split::{self, SplitRule};
 use pefomed_data::{
     Example, ImagePlace, ImageSource, Message, MessageTree, Split, Tokenizer, files,
 };
 
 use crate::TrainError;
-use crate::recipe::{DataSet, Recipe};
+use crate::mix::Mix;
+use crate::recipe::{DataSet, Recipe, Stage};
+use crate::sampler::Sampler;
 
 /// Reads a data set of a recipe, assigns its splits and keeps as many training groups as it asks for.
 ///
@@ -81,19 +84,33 @@ pub fn read_split_noting(
     wanted: Split,
     problems: &mut Problems,
 ) -> Result<Vec<Example>, TrainError> {
+    let (kept, _) = read_each(recipe, names, wanted, problems)?;
+    Ok(kept)
+}
+
+/// Like [`read_split_noting`]; also tells how many examples are from each data set.
+fn read_each(
+    recipe: &Recipe,
+    names: &[String],
+    wanted: Split,
+    problems: &mut Problems,
+) -> Result<(Vec<Example>, Vec<usize>), TrainError> {
     let mut kept = Vec::new();
+    let mut sizes = Vec::with_capacity(names.len());
     for name in names {
         let data = recipe.data.get(name).ok_or_else(|| TrainError::RecipeValue {
             origin: "recipe".to_owned(),
             line: None,
             problem: format!("no data set is called `{name}`"),
         })?;
-        kept.append(&mut read_noting(data, Some(wanted), problems)?);
+        let mut read = read_noting(data, Some(wanted), problems)?;
+        sizes.push(read.len());
+        kept.append(&mut read);
     }
     if kept.is_empty() {
         return Err(TrainError::EmptySplit { data: names.join(", "), split: wanted });
     }
-    Ok(kept)
+    Ok((kept, sizes))
 }
 
 /// Numbers images by their places, so that an image that several data sets or stages share is
@@ -131,6 +148,8 @@ pub struct Questions {
     pub groups: Vec<usize>,
     /// The prompts as text.
     pub prompts: Vec<String>,
+    /// How many are from each data set of a stage, in their order.
+    pub sizes: Vec<usize>,
 }
 
 /// How examples become questions.
@@ -138,12 +157,25 @@ pub struct Questions {
 pub struct Asking<'a> {
     /// The turns around an instruction.
     pub template: Template,
+    /// Whose prompts are written, if not this project's.
+    pub compat: Option<Compat>,
+    /// Decides what such prompts draw.
+    pub seed: u64,
     /// The decoder's tokenizer.
     pub tokenizer: &'a Tokenizer,
     /// Visual tokens of an image.
     pub visual_tokens: usize,
     /// Whether the answers are left out, to be generated.
     pub to_generate: bool,
+}
+
+impl Asking<'_> {
+    fn prompt(&self, example: &Example) -> Prompt {
+        match self.compat {
+            None => self.template.prompt(example),
+            Some(compat) => compat.prompt(example, self.seed, self.to_generate),
+        }
+    }
 }
 
 impl Questions {
@@ -164,7 +196,7 @@ impl Questions {
                 return Err(TrainError::ReservedText { id, row, text });
             }
             let numbers = images(index, example);
-            let prompt = asking.template.prompt(example);
+            let prompt = asking.prompt(example);
             let key = key(&example.id);
             questions.messages.push(asking.tokenizer.message(
                 &prompt,
@@ -181,6 +213,39 @@ impl Questions {
         }
         questions.examples = examples;
         Ok(questions)
+    }
+
+    /// The training questions of a stage; `table` numbers their images, and `problems` receives what
+    /// readings that are not strict leave out.
+    ///
+    /// # Errors
+    /// As [`read_split`] and [`Questions::new`]; [`TrainError::EmptySplit`] also for a data set that
+    /// has a weight and nothing to draw.
+    pub fn of_stage(
+        recipe: &Recipe,
+        stage: &Stage,
+        asking: Asking<'_>,
+        table: &mut ImageTable,
+        problems: &mut Problems,
+    ) -> Result<Self, TrainError> {
+        let (examples, sizes) = read_each(recipe, &stage.data, Split::Train, problems)?;
+        if stage.weights.is_some()
+            && let Some((name, _)) = stage.data.iter().zip(&sizes).find(|(_, size)| **size == 0)
+        {
+            return Err(TrainError::EmptySplit { data: name.clone(), split: Split::Train });
+        }
+        let questions = Self::new(examples, asking, |_, example| {
+            example.images.iter().map(|image| table.number(image)).collect()
+        })?;
+        Ok(Self { sizes, ..questions })
+    }
+
+    /// Deals the questions of a stage into its steps.
+    pub fn sampler(&self, stage: &Stage, seed: u64) -> Sampler {
+        let (tree, share) = (stage.max_questions_per_tree, stage.share_images);
+        let weights = stage.weights.as_ref();
+        Sampler::new(&self.groups, seed, stage.batch, tree, share)
+            .mixed(weights.map(|weights| Mix::new(&self.groups, &self.sizes, weights)))
     }
 
     /// A tree of some questions of one group.

@@ -6,6 +6,8 @@
 //! step of a pass may have fewer. A tree that does not fit into the rest of a step is split at the
 //! boundary: its image is then read twice, but a step always weighs the same number of questions.
 //!
+//! Data sets may have shares of their own in a stage instead of those of their sizes: see [`mix`](crate::mix).
+//!
 //! A pass is a function of (seed, number of the pass) alone, so a resumed run works out where it
 //! stood instead of storing it. The shuffle is the project's own, over ChaCha8's stream, so that no
 //! new version of a library deals the questions differently under an old checkpoint.
@@ -15,6 +17,8 @@ use std::collections::BTreeMap;
 use pefomed_data::random::shuffle;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
+
+use crate::mix::Mix;
 
 /// The questions of one optimizer step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +43,7 @@ pub struct Sampler {
     seed: u64,
     batch: usize,
     tree: usize,
+    mix: Option<Mix>,
     cached: Option<(u64, Vec<Step>)>,
 }
 
@@ -63,8 +68,15 @@ impl Sampler {
             seed,
             batch: batch.max(1),
             tree: if share { max_questions_per_tree.max(1) } else { 1 },
+            mix: None,
             cached: None,
         }
+    }
+
+    /// Draws data sets in the shares of a mix. A pass keeps its length.
+    #[must_use]
+    pub fn mixed(self, mix: Option<Mix>) -> Self {
+        Self { mix, cached: None, ..self }
     }
 
     /// Steps of one pass: ⌈questions / batch⌉.
@@ -72,14 +84,19 @@ impl Sampler {
         self.questions.div_ceil(self.batch)
     }
 
-    /// All steps of one pass; every question occurs in exactly one of them.
+    /// All steps of one pass; unless data sets have shares of their own, every question occurs in
+    /// exactly one of them.
     pub fn pass(&self, epoch: u64) -> Vec<Step> {
         let mut random = self.random(epoch);
         let mut trees = Vec::new();
-        for group in &self.groups {
-            let mut group = group.clone();
-            shuffle(&mut group, &mut random);
-            trees.extend(group.chunks(self.tree).map(<[usize]>::to_vec));
+        if let Some(mix) = &self.mix {
+            trees = mix.trees(self.seed, epoch, self.tree);
+        } else {
+            for group in &self.groups {
+                let mut group = group.clone();
+                shuffle(&mut group, &mut random);
+                trees.extend(group.chunks(self.tree).map(<[usize]>::to_vec));
+            }
         }
         shuffle(&mut trees, &mut random);
 
@@ -164,6 +181,24 @@ mod tests {
         let mut sampler = Sampler::new(&[], 1, 8, 8, true);
         assert_eq!(sampler.pass(0), []);
         assert_eq!(sampler.step(3), None);
+    }
+
+    #[test]
+    fn a_mix_keeps_the_steps_and_changes_the_shares() {
+        // 20 questions of one data set and 4 of another, half of each a pass.
+        let groups: Vec<usize> = (0..24).collect();
+        let (sizes, weights) = ([20, 4], [1.0, 1.0]);
+        let mix = || Some(Mix::new(&groups, &sizes, &weights));
+        let mut sampler = Sampler::new(&groups, 5, 5, 2, true).mixed(mix());
+        let steps = sampler.pass(3);
+        let questions: Vec<usize> = steps.iter().map(Step::questions).collect();
+        assert_eq!((questions, sampler.steps_per_pass()), (vec![5, 5, 5, 5, 4], 5));
+        let drawn: Vec<usize> = steps.iter().flat_map(|step| step.trees.concat()).collect();
+        assert_eq!(drawn.iter().filter(|question| **question < 20).count(), 12);
+        // Any step again from nothing, as a resumed run finds it.
+        let step = Sampler::new(&groups, 5, 5, 2, true).mixed(mix()).step(17).cloned();
+        assert_eq!(step.as_ref(), sampler.step(17));
+        assert_eq!(step.as_ref(), steps.get(2));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use pefomed_data::formats::Problems;
 use pefomed_data::pack::group_by_budget;
-use pefomed_data::{MessageTree, PackedBatch, Split, files, split};
+use pefomed_data::{MessageTree, PackedBatch, files, split};
 use pefomed_model::multimodal::TunedDecoder;
 use pefomed_model::parameters::Trainable as _;
 
@@ -21,10 +21,11 @@ use crate::checkpoint::{self, Position};
 use crate::events::{Event, Observer};
 use crate::features::Features;
 use crate::parts::Parts;
-use crate::questions::{Asking, ImageTable, Questions, read_split_noting};
+use crate::questions::{Asking, ImageTable, Questions};
 use crate::recipe::{Recipe, Stage};
 use crate::run_folder::{RunFolder, peak_memory_bytes};
 use crate::sampler::Sampler;
+use crate::start;
 use crate::step::{self, Cores, Pass};
 
 /// A recipe made ready: parts loaded, questions tokenized, images encoded.
@@ -39,6 +40,8 @@ pub struct Training {
     pub features: Features,
     /// Digest of what is trained on.
     pub data_digest: String,
+    /// Digest of the adapter that the first stage starts from, unless it is drawn.
+    pub start_digest: Option<String>,
     /// Rows that were left out, of data sets that are not read strictly.
     pub left_out: Problems,
 }
@@ -62,9 +65,16 @@ impl Training {
         run: &RunFolder,
         progress: &(dyn Fn(usize, usize) + Sync),
     ) -> Result<Self, TrainError> {
+        let start_digest = start::digest(&recipe)?;
+        if start_digest.is_some() {
+            // An adapter that does not fit is told before images are encoded.
+            start::model(&parts, &recipe)?;
+        }
         let mut table = ImageTable::default();
         let asking = Asking {
             template: recipe.model.template,
+            compat: recipe.model.compat,
+            seed: recipe.seed,
             tokenizer: &parts.tokenizer,
             visual_tokens: parts.visual_tokens,
             to_generate: false,
@@ -73,15 +83,13 @@ impl Training {
         let mut digests = Vec::new();
         let mut left_out = Problems::default();
         for stage in &recipe.stages {
-            let examples = read_split_noting(&recipe, &stage.data, Split::Train, &mut left_out)?;
-            digests.push(split::split_digest(&examples));
-            stages.push(Questions::new(examples, asking, |_, example| {
-                example.images.iter().map(|image| table.number(image)).collect()
-            })?);
+            let questions = Questions::of_stage(&recipe, stage, asking, &mut table, &mut left_out)?;
+            digests.push(split::split_digest(&questions.examples));
+            stages.push(questions);
         }
         let features = Features::compute(&parts, table.sources(), &run.features(), progress)?;
         let data_digest = files::digest(&digests);
-        Ok(Self { recipe, parts, stages, features, data_digest, left_out })
+        Ok(Self { recipe, parts, stages, features, data_digest, start_digest, left_out })
     }
 
     /// Names everything that decides the result of a run.
@@ -92,7 +100,8 @@ impl Training {
         let mut recipe = self.recipe.clone();
         recipe.output = None;
         recipe.evaluation = None;
-        let digests: Vec<String> = self.parts.digests(&self.recipe).into_values().collect();
+        let mut digests: Vec<String> = self.parts.digests(&self.recipe).into_values().collect();
+        digests.extend(self.start_digest.clone());
         Ok(files::digest([recipe.to_toml()?, self.data_digest.clone()].iter().chain(&digests)))
     }
 
@@ -206,14 +215,8 @@ impl Training {
     }
 
     fn sampler(&self, stage: usize) -> Sampler {
-        let settings = &self.recipe.stages[stage];
-        Sampler::new(
-            &self.stages[stage].groups,
-            self.recipe.seed.wrapping_add(1000 * (stage as u64 + 1)),
-            settings.batch,
-            settings.max_questions_per_tree,
-            settings.share_images,
-        )
+        let seed = self.recipe.seed.wrapping_add(1000 * (stage as u64 + 1));
+        self.stages[stage].sampler(&self.recipe.stages[stage], seed)
     }
 
     /// Mean loss of a step and the gradients of all parameters.

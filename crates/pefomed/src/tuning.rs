@@ -13,6 +13,7 @@ use pefomed_train::parts::Parts;
 use pefomed_train::plan::training_images;
 use pefomed_train::questions::read_split;
 use pefomed_train::run_folder::peak_memory_bytes;
+use pefomed_train::start;
 use pefomed_train::tensorboard::TensorBoard;
 use pefomed_train::train::Training;
 use pefomed_train::{Event, Recipe, RunFolder, RunInfo, TrainError};
@@ -83,7 +84,7 @@ pub(crate) fn tune(
     encoding_seconds: f64,
 ) -> anyhow::Result<(TunedDecoder, RunInfo)> {
     let recipe = &training.recipe;
-    let mut model = training.parts.untuned(recipe)?;
+    let mut model = start::model(&training.parts, recipe)?;
     let from =
         if resume { checkpoint::restore(run, &training.identity()?, &mut model)? } else { None };
     let mut info = describe(context, training, &mut model, run)?;
@@ -111,6 +112,9 @@ pub(crate) fn describe(
     let recipe = &training.recipe;
     let device = context.device.name();
     let mut info = RunInfo::new(recipe, &training.parts, model, &training.data_digest, device);
+    if let Some(digest) = &training.start_digest {
+        info.digests.insert("start adapter".to_owned(), digest.clone());
+    }
     info.add_images(run, training.stages.iter().flat_map(|questions| &questions.examples));
     if let Some(evaluation) = &recipe.evaluation {
         let examples = read_split(recipe, &evaluation.data, evaluation.split)?;

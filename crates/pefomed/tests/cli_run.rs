@@ -295,3 +295,28 @@ fn checkpointing_gives_the_same_bytes_and_stored_weights_the_same_losses_to_roun
     }
     pefomed(at, "predict stored").ok();
 }
+
+#[test]
+fn a_run_starts_from_the_adapter_of_another() {
+    let folder = with_recipe(3);
+    let at = folder.path();
+    pefomed(at, "train recipe.toml --out first").ok();
+    // Steps too small to change a number in float32 leave what they started from.
+    let still = "stage.alignment.learning_rate=1e-30 stage.vqa.learning_rate=1e-30";
+    pefomed(at, &format!("train recipe.toml --out second adapter.start=first/adapter {still}"))
+        .ok();
+    assert_eq!(adapter_bytes(&at.join("second/adapter")), adapter_bytes(&at.join("first/adapter")));
+    let info = json(&at.join("second/run.json"));
+    assert_eq!(info["digests"]["start adapter"].as_str().unwrap().len(), 64);
+    let recipe = fs::read_to_string(at.join("second/recipe.toml")).unwrap();
+    assert!(recipe.contains("#   start adapter"), "{recipe}");
+
+    let error = pefomed(at, "train recipe.toml --out third adapter.start=first").fails(1);
+    assert!(error.contains("is a run; name its adapter"), "{error}");
+    let error =
+        pefomed(at, "train recipe.toml --out third adapter.start=first/adapter adapter.rank=8")
+            .fails(1);
+    assert!(error.contains("its rank is 4") && error.contains("`rank` is 8"), "{error}");
+    let plan = pefomed(at, "plan recipe.toml adapter.start=nowhere").ok();
+    assert!(plan.contains("not there: the adapter to start from"), "{plan}");
+}

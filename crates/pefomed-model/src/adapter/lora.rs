@@ -176,6 +176,13 @@ impl LoraAdapter {
         &self.config
     }
 
+    /// The same weights, to be trained on with another dropout.
+    #[must_use]
+    pub fn with_dropout(mut self, dropout: f64) -> Self {
+        self.config.dropout = dropout;
+        self
+    }
+
     /// `A` `[r, in]` and `B` `[out, r]` of a site, if it has them.
     pub(crate) fn matrices(&self, layer: usize, site: Site) -> Option<[Tensor<2>; 2]> {
         let pair = self.layers.get(layer)?.get(&site)?;

@@ -99,8 +99,66 @@ fn a_recipe_without_data_and_tokenizer_is_planned_and_says_so() {
     assert_eq!(trainable, 56_627_200);
     assert_eq!(plan.visual_tokens, 256);
     assert_eq!(plan.missing.len(), 2, "{:?}", plan.missing);
+    assert!(plan.missing_start.is_some());
     let text = plan.to_text();
-    for part in ["56,627,200", "/nowhere/vqa-rad", "the tokenizer of", "tokens not counted"] {
+    for part in [
+        "56,627,200",
+        "/nowhere/vqa-rad",
+        "the tokenizer of",
+        "tokens not counted",
+        "to start from",
+    ] {
         assert!(text.contains(part), "{part} is not in:\n{text}");
     }
+}
+
+/// Steps, batch, and the learning rate's peak, end and start of every stage that the paper has.
+#[test]
+fn the_recipes_of_the_paper_have_its_numbers_and_are_planned_without_weights_and_data() {
+    let vqa = (5000, 1, [1e-5, 1e-6, 1e-6], 100);
+    let paper = [
+        ("alignment", (5000, 100, [1e-5, 1e-6, 1e-6], 1000)),
+        ("vqa-rad", vqa),
+        ("slake", vqa),
+        ("path-vqa", vqa),
+        ("iu-xray", (400, 1, [3e-5, 1e-5, 1e-6], 100)),
+    ];
+    let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../recipes"));
+    for (name, (steps, batch, rates, warmup)) in paper {
+        let path = folder.join(format!("pefomed-llama2-7b-{name}.toml"));
+        let mut recipe = Recipe::read(&path, &[]).unwrap();
+        let [stage] = &recipe.stages[..] else { panic!("{name}: {:?}", recipe.stages) };
+        assert_eq!((stage.length, stage.batch), (Length::Steps(steps), batch), "{name}");
+        let own = [stage.learning_rate, stage.final_learning_rate, stage.warmup_learning_rate];
+        assert_eq!((own, stage.warmup_steps), (rates, warmup), "{name}");
+        assert_eq!((stage.weight_decay, stage.beta1, stage.beta2), (0.05, 0.9, 0.999), "{name}");
+        // Only the alignment starts from nothing; every other one from it.
+        assert_eq!(recipe.adapter.start.is_none(), name == "alignment");
+        for data in recipe.data.values_mut() {
+            data.path = "/nowhere".into();
+        }
+        let plan = Plan::new(&recipe, 1).unwrap();
+        assert_eq!(plan.parameters[2].trainable + plan.parameters[3].trainable, 56_627_200);
+        assert_eq!(plan.missing.len(), recipe.data.len() + 1, "{name}: {:?}", plan.missing);
+        assert_eq!(plan.stages[0].steps, steps);
+    }
+}
+
+#[test]
+fn every_shipped_recipe_can_be_read() {
+    let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../recipes"));
+    let mut read = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        // What makes the tiny base is a recipe of another kind.
+        let is_recipe = path.extension().is_some_and(|extension| extension == "toml");
+        if !is_recipe || path.ends_with("tiny-base.toml") {
+            continue;
+        }
+        let recipe = Recipe::read(&path, &[]).unwrap();
+        let again = Recipe::from_str(&recipe.to_toml().unwrap(), folder).unwrap();
+        assert_eq!(again, recipe, "{}", path.display());
+        read += 1;
+    }
+    assert!(read >= 8, "{read}");
 }

@@ -21,6 +21,13 @@ impl Plan {
                 "Stages that need it are planned as one micro-batch of `token_budget` positions.\n"
             );
         }
+        if let Some(start) = &self.missing_start {
+            let _ = writeln!(
+                out,
+                "not there: the adapter to start from, `{}`; planned as [adapter] describes it\n",
+                start.display()
+            );
+        }
         self.parameters_text(&mut out);
         self.memory_text(&mut out);
         self.choices_text(&mut out);
@@ -50,6 +57,16 @@ impl Plan {
                 thousands(stage.steps_per_pass),
                 stage.micro_batches,
             );
+            for data in stage.data.iter().filter(|_| stage.data.len() > 1) {
+                let _ = writeln!(
+                    out,
+                    "  data {:<12} {:>14} drawn a pass ({:.1} %) of {} questions",
+                    data.name,
+                    thousands(data.drawn),
+                    100.0 * ratio(data.drawn, stage.questions),
+                    thousands(data.questions),
+                );
+            }
             let _ = writeln!(
                 out,
                 "  tokens a pass     {:>14} with shared images, {} without ({:.2} times as many)",

@@ -34,6 +34,7 @@ where
         first: learning_rate / 100.0,
         warmup_steps,
         steps,
+        hold: 1,
     };
     let adamw = AdamW { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weight_decay };
     model.set_trainable(true);

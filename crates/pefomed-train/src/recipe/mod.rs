@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use pefomed_data::compat::Compat;
 use pefomed_data::formats::{Columns, Format, Language, ReadOptions, Sections, Views};
 use pefomed_data::prompt::Template;
 use pefomed_data::split::SplitRule;
@@ -83,6 +84,10 @@ pub struct Model {
     /// The turns around an instruction.
     #[serde(default)]
     pub template: Template,
+    /// Whose prompts are written, for weights that were trained on them; this project's when not
+    /// given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compat: Option<Compat>,
     /// Side of the square image the encoder sees, in pixels; PeFoMed's 448 when not given.
     #[serde(default = "Model::default_image_size")]
     pub image_size: u32,
@@ -174,6 +179,10 @@ pub struct Adapter {
     pub dropout: f64,
     /// Names of the linear layers of the decoder that get one, such as `q_proj`.
     pub targets: Vec<String>,
+    /// A folder with the adapter and projector that the first stage starts from, such as another
+    /// run's `adapter`; drawn from the seed when not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<PathBuf>,
 }
 
 impl Default for Adapter {
@@ -184,6 +193,7 @@ impl Default for Adapter {
             alpha: 16.0,
             dropout: 0.05,
             targets: vec!["q_proj".to_owned(), "v_proj".to_owned()],
+            start: None,
         }
     }
 }

@@ -22,7 +22,7 @@ pub(super) enum Shape {
     Table(&'static [(&'static str, Shape)]),
     /// A table of tables under names the recipe chooses.
     Named(&'static Shape),
-    /// An array of tables, each with a `name`.
+    /// An array of tables, each with a `name`; an entry may be the name alone.
     List(&'static Shape),
 }
 
@@ -45,6 +45,7 @@ const MODEL: Shape = Table(&[
     ("decoder", Source),
     ("tokenizer", Shape::Path),
     ("template", Value),
+    ("compat", Value),
     ("image_size", Value),
     ("merge", Value),
     ("vision_layer", Value),
@@ -60,6 +61,7 @@ const ADAPTER: Shape = Table(&[
     ("alpha", Value),
     ("dropout", Value),
     ("targets", Value),
+    ("start", Shape::Path),
 ]);
 
 const DATA: Shape = Table(&[
@@ -98,7 +100,7 @@ const SPLIT: Shape = Table(&[
 
 const STAGE: Shape = Table(&[
     ("name", Value),
-    ("data", Value),
+    ("data", List(&SOURCE)),
     ("epochs", Value),
     ("steps", Value),
     ("batch", Value),
@@ -109,6 +111,7 @@ const STAGE: Shape = Table(&[
     ("final_learning_rate", Value),
     ("warmup_learning_rate", Value),
     ("warmup_steps", Value),
+    ("cosine_every", Value),
     ("weight_decay", Value),
     ("beta1", Value),
     ("beta2", Value),
@@ -117,6 +120,8 @@ const STAGE: Shape = Table(&[
     ("train_adapter", Value),
     ("checkpoint_every", Value),
 ]);
+
+const SOURCE: Shape = Table(&[("name", Value), ("weight", Value)]);
 
 const EVALUATION: Shape = Table(&[
     ("data", Value),

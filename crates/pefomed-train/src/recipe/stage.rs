@@ -1,6 +1,10 @@
 //! One stage of a recipe: its data, how long it lasts, and how the optimizer is driven.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::adamw::AdamW;
 use crate::schedule::Schedule;
@@ -22,6 +26,9 @@ pub struct Stage {
     pub name: String,
     /// Names of the data sets whose training examples it reads.
     pub data: Vec<String>,
+    /// How much is drawn of each of them in relation to the others. When not given, a pass has every
+    /// row once.
+    pub weights: Option<Vec<f64>>,
     /// How long it lasts.
     pub length: Length,
     /// Questions of one optimizer step: part of the objective.
@@ -40,6 +47,8 @@ pub struct Stage {
     pub warmup_learning_rate: f64,
     /// Steps of the warm-up.
     pub warmup_steps: usize,
+    /// Steps for which the cosine keeps its value; 1 when not given.
+    pub cosine_every: usize,
     /// Decoupled weight decay, applied to matrices only.
     pub weight_decay: f64,
     /// Decay of the gradient's running mean.
@@ -77,6 +86,7 @@ impl Stage {
             first: self.warmup_learning_rate,
             warmup_steps: self.warmup_steps,
             steps,
+            hold: self.cosine_every,
         }
     }
 
@@ -91,13 +101,78 @@ impl Stage {
     }
 }
 
+/// A data set of a stage: its name, or `{ name = "roco", weight = 2.0 }`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+enum Source {
+    Name(String),
+    Weighted(Weighted),
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Weighted {
+    name: String,
+    weight: f64,
+}
+
+impl<'de> Deserialize<'de> for Source {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = Source;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a data set, or { name = \"…\", weight = 2.0 }")
+            }
+
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Source, E> {
+                Ok(Source::Name(name.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Source, A::Error> {
+                Weighted::deserialize(MapAccessDeserializer::new(map)).map(Source::Weighted)
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
+}
+
+/// Names and weights of data sets; weights for all or for none.
+fn names_and_weights(
+    stage: &str,
+    sources: Vec<Source>,
+) -> Result<(Vec<String>, Option<Vec<f64>>), String> {
+    let count = sources.len();
+    let (mut names, mut weights) = (Vec::with_capacity(count), Vec::new());
+    for source in sources {
+        match source {
+            Source::Name(name) => names.push(name),
+            Source::Weighted(Weighted { name, weight }) => {
+                names.push(name);
+                weights.push(weight);
+            }
+        }
+    }
+    match weights.len() {
+        0 => Ok((names, None)),
+        given if given == count => Ok((names, Some(weights))),
+        _ => Err(format!(
+            "[[stage]] `{stage}`: some of `data` have a weight and some have none: give one to \
+             each, or to none"
+        )),
+    }
+}
+
 /// The table as a recipe writes it: two ways to give the length, and defaults that depend on
 /// other keys.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
     name: String,
-    data: Vec<String>,
+    data: Vec<Source>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     epochs: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -114,6 +189,8 @@ struct Written {
     warmup_learning_rate: Option<f64>,
     #[serde(default)]
     warmup_steps: usize,
+    #[serde(default = "default_cosine_every")]
+    cosine_every: usize,
     #[serde(default = "default_weight_decay")]
     weight_decay: f64,
     #[serde(default = "default_beta1")]
@@ -144,6 +221,10 @@ fn default_checkpoint_every() -> usize {
 
 fn default_true() -> bool {
     true
+}
+
+fn default_cosine_every() -> usize {
+    1
 }
 
 fn default_weight_decay() -> f64 {
@@ -177,9 +258,11 @@ impl TryFrom<Written> for Stage {
                 ));
             }
         };
+        let (data, weights) = names_and_weights(&written.name, written.data)?;
         Ok(Self {
             name: written.name,
-            data: written.data,
+            data,
+            weights,
             length,
             batch: written.batch,
             token_budget: written.token_budget,
@@ -193,6 +276,7 @@ impl TryFrom<Written> for Stage {
                 .warmup_learning_rate
                 .unwrap_or(written.learning_rate / 100.0),
             warmup_steps: written.warmup_steps,
+            cosine_every: written.cosine_every,
             weight_decay: written.weight_decay,
             beta1: written.beta1,
             beta2: written.beta2,
@@ -210,9 +294,16 @@ impl From<Stage> for Written {
             Length::Epochs(epochs) => (Some(epochs), None),
             Length::Steps(steps) => (None, Some(steps)),
         };
+        let data = match stage.weights {
+            None => stage.data.into_iter().map(Source::Name).collect(),
+            Some(weights) => {
+                let both = stage.data.into_iter().zip(weights);
+                both.map(|(name, weight)| Source::Weighted(Weighted { name, weight })).collect()
+            }
+        };
         Self {
             name: stage.name,
-            data: stage.data,
+            data,
             epochs,
             steps,
             batch: stage.batch,
@@ -223,6 +314,7 @@ impl From<Stage> for Written {
             final_learning_rate: Some(stage.final_learning_rate),
             warmup_learning_rate: Some(stage.warmup_learning_rate),
             warmup_steps: stage.warmup_steps,
+            cosine_every: stage.cosine_every,
             weight_decay: stage.weight_decay,
             beta1: stage.beta1,
             beta2: stage.beta2,

@@ -26,6 +26,7 @@ rank = 8
 alpha = 16.0
 dropout = 0.1
 targets = ["q_proj", "v_proj"]
+start = "../runs/alignment/adapter"
 
 [data.captions]
 format = "jsonl"
@@ -111,6 +112,7 @@ fn every_key_arrives() {
             decoder: ModelSource::Hub("owner/decoder".to_owned()),
             tokenizer: Some("/opt/tokenizer.json".into()),
             template: Template::Chatml,
+            compat: None,
             image_size: 224,
             merge: 1,
             vision_layer: Some(-2),
@@ -121,6 +123,8 @@ fn every_key_arrives() {
         }
     );
     assert_eq!((recipe.adapter.rank, recipe.adapter.dropout), (8, 0.1));
+    let start = Path::new("/home/a/recipes/../runs/alignment/adapter");
+    assert_eq!(recipe.adapter.start.as_deref(), Some(start));
     let captions = &recipe.data["captions"];
     assert_eq!(captions.format, Format::Jsonl);
     assert_eq!(captions.images.as_deref(), Some(Path::new("/home/a/recipes/images")));
@@ -211,11 +215,16 @@ fn the_list_of_keys_is_that_of_the_types() {
                 }
             }
             (_, schema::Shape::Value | schema::Shape::Path | schema::Shape::Source) => {}
+            // A data set of a stage by its name alone.
+            (toml::Value::String(_), schema::Shape::Table(_)) if place == "data" => {}
             _ => panic!("{place}: {value} does not fit {shape:?}"),
         }
     }
     let written = parse(FULL, &[]).unwrap().to_toml().unwrap();
-    let table: toml::Table = toml::from_str(&written).unwrap();
+    let mut table: toml::Table = toml::from_str(&written).unwrap();
+    // It needs another template than the recipe has.
+    let model = table["model"].as_table_mut().unwrap();
+    model.insert("compat".to_owned(), "pefomed".into());
     compare(&toml::Value::Table(table), &schema::RECIPE, "recipe");
 }
 
@@ -506,4 +515,45 @@ proptest! {
         prop_assume!(FULL.is_char_boundary(cut));
         let _ = parse(&format!("{}{junk}{}", &FULL[..cut], &FULL[cut..]), &[]);
     }
+}
+
+#[test]
+fn data_sets_of_a_stage_may_have_weights() {
+    let weighted = r#"data = ["captions", { name = "vqa", weight = 2 }]"#;
+    let text = FULL.replace(
+        r#"data = ["vqa", "captions"]
+steps"#,
+        &format!("{weighted}\nsteps"),
+    );
+    let error = message(&text, &[]);
+    assert!(error.contains("`vqa`: some of `data` have a weight"), "{error}");
+    let text = text.replace(r#"["captions", {"#, r#"[{ name = "captions", weight = 0.5 }, {"#);
+    let recipe = parse(&text, &[]).unwrap();
+    let stage = &recipe.stages[1];
+    assert_eq!(stage.data, ["captions", "vqa"]);
+    assert_eq!(stage.weights.as_deref(), Some(&[0.5, 2.0][..]));
+    let again = parse(&recipe.to_toml().unwrap(), &[]).unwrap();
+    assert_eq!(again, recipe);
+    let changed = parse(&text, &["stage.vqa.data.captions.weight=3"]).unwrap();
+    assert_eq!(changed.stages[1].weights.as_deref(), Some(&[3.0, 2.0][..]));
+    let plain = parse(&text, &[r#"stage.vqa.data=["vqa"]"#]).unwrap();
+    assert_eq!((plain.stages[1].data.len(), &plain.stages[1].weights), (1, &None));
+    let error = message(&text.replace("weight = 2 ", "weight = 0 "), &[]);
+    assert!(error.contains("has a weight of 0"), "{error}");
+    let error = message(&text.replace("weight = 2 ", "wieght = 2 "), &[]);
+    assert!(error.contains("did you mean `weight`?"), "{error}");
+    let error = message(&text.replace(r#"name = "vqa", weight = 2 "#, r#"name = "vqa" "#), &[]);
+    assert!(error.contains("weight"), "{error}");
+}
+
+#[test]
+fn the_prompts_of_pefomed_need_the_turns_of_llama() {
+    let compat = "model.compat=pefomed";
+    let recipe = parse(SMALL, &[compat]).unwrap();
+    assert_eq!(recipe.model.compat, Some(Compat::Pefomed));
+    assert!(recipe.to_toml().unwrap().contains("compat = \"pefomed\""));
+    let error = message(FULL, &[compat]);
+    assert!(error.contains("`compat` has the turns of LLaMA-2"), "{error}");
+    let error = message(SMALL, &["model.compat=llava"]);
+    assert!(error.contains("pefomed"), "{error}");
 }

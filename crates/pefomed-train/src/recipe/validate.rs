@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use pefomed_data::prompt::Template;
 use pefomed_data::{DataError, ImageCondition, names, split};
 use toml::de::DeTable;
 
@@ -121,6 +122,12 @@ impl Recipe {
                 return wrong(key, "is empty: name a file or folder".to_owned());
             }
         }
+        if model.compat.is_some() && model.template != Template::Inst {
+            return wrong(
+                "compat",
+                "has the turns of LLaMA-2: set `template = \"inst\"`".to_owned(),
+            );
+        }
         if model.image_size == 0 {
             return wrong("image_size", "must be at least 1 pixel".to_owned());
         }
@@ -153,6 +160,9 @@ impl Recipe {
                 "dropout",
                 format!("must be 0 or more and below 1, not {}", adapter.dropout),
             );
+        }
+        if adapter.start.as_deref().is_some_and(is_empty) {
+            return wrong("start", "is empty: name a folder, or leave the key out".to_owned());
         }
         if adapter.targets.is_empty() {
             return wrong("targets", "is empty: name a layer, such as \"q_proj\"".to_owned());
@@ -189,6 +199,10 @@ impl Recipe {
         if let Some(data) = repeated(&stage.data) {
             return wrong("data", format!("names `{data}` twice"));
         }
+        let mut weights = stage.weights.iter().flatten();
+        if let Some(weight) = weights.find(|weight| !is_positive(**weight)) {
+            return wrong("data", format!("has a weight of {weight}: weights must be above 0"));
+        }
         match stage.length {
             Length::Epochs(epochs) if !is_positive(epochs) => {
                 return wrong("epochs", format!("must be above 0, not {epochs}"));
@@ -200,6 +214,7 @@ impl Recipe {
             ("batch", stage.batch),
             ("token_budget", stage.token_budget),
             ("max_questions_per_tree", stage.max_questions_per_tree),
+            ("cosine_every", stage.cosine_every),
         ];
         if let Some((key, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
             return wrong(key, "must be at least 1".to_owned());

@@ -188,7 +188,16 @@ fn last_stage_alone(training: Training) -> anyhow::Result<Training> {
     };
     recipe.stages = vec![stage];
     let data_digest = files::digest([split_digest(&questions.examples)]);
-    Ok(Training { recipe, parts, stages: vec![questions], features, data_digest, left_out })
+    let start_digest = None;
+    Ok(Training {
+        recipe,
+        parts,
+        stages: vec![questions],
+        features,
+        data_digest,
+        start_digest,
+        left_out,
+    })
 }
 
 impl<'a> Ablation<'a> {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use pefomed_data::readable::{bytes, clock, thousands};
-use pefomed_train::{Recipe, RunFolder, TrainError};
+use pefomed_train::{Recipe, RunFolder, TrainError, start};
 use serde_json::json;
 
 use crate::context::Context;
@@ -44,6 +44,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
     };
     let run = RunFolder::new(out);
     tuning::refuse_existing(&run, arguments.resume)?;
+    // A start that is missing is told before a decoder is loaded.
+    start::digest(&recipe)?;
     let parts = tuning::load_parts(context, &recipe)?;
     let (training, encoding) = tuning::prepare(context, recipe, parts, &run)?;
     let (_, info) = tuning::tune(context, &training, &run, arguments.resume, encoding)
