@@ -7,7 +7,7 @@
 //! A page is unpacked into at most the 2 GiB that the format lets it claim.
 //!
 //! The underlying reader trusts what a file says of itself in several places and panics where it is
-//! wrong. [`contained`] is the one place where it is called, and turns that into an error.
+//! wrong. `contained` is the one place where it is called, and turns that into an error.
 
 use std::fmt;
 use std::fs::File;

@@ -196,7 +196,7 @@ struct Written<'a> {
     labels: &'a BTreeMap<String, String>,
 }
 
-/// Writes examples so that [`read`] returns them again, whole or not at all.
+/// Writes examples so that reading the file returns them again, whole or not at all.
 ///
 /// An image's path is written relative to the folder of the file, with `/` between its parts, and
 /// is its name from then on; the same folder can be moved as one. Rows are renumbered.
