@@ -164,7 +164,9 @@ mod tests {
                     once.sort_unstable();
                     once.dedup();
                     prop_assert_eq!(once.len(), questions.len());
-                    questions.iter().for_each(|question| drawn[*question] += 1);
+                    for question in questions {
+                        drawn[*question] += 1;
+                    }
                 }
             }
             let mut first = 0;
