@@ -113,10 +113,13 @@ fn serve(study: &Study, serving: &Serving, context: &Context) -> anyhow::Result<
         "address": address, "store": path, "tokens": server.asks_for_tokens(),
         "settings": settings, "summary": summary,
     });
-    context.output.result(&text, &value)?;
-    show_links(&server, serving)?;
-    let note = context.progress;
-    signals::with_stop_flag(|stop| server.run(stop, move |text| note.note(text)))??;
+    // Who reads the address may send a signal at once, so that signals are listened for before.
+    signals::with_stop_flag(|stop| {
+        context.output.result(&text, &value)?;
+        show_links(&server, serving)?;
+        let note = context.progress;
+        anyhow::Ok(server.run(stop, move |text| note.note(text))?)
+    })??;
     let store = Store::open(path)?;
     let graded: usize = store.summary()?.raters.iter().map(|load| load.graded).sum();
     context.progress.note(&format!(
