@@ -109,7 +109,7 @@ impl Plan {
             let note = if note.is_empty() { String::new() } else { format!("   {note}") };
             let _ = writeln!(out, "  {name:<20} {:>12}{note}", bytes(size));
         };
-        row("frozen weights", memory.frozen_weights, "float32, no gradient, no moments");
+        row("frozen weights", memory.frozen_weights, "no gradient, no moments");
         row("trainable weights", memory.trainable_weights, "float32");
         row("gradients", memory.gradients, "one set for each micro-batch of a step");
         row("Adam moments", memory.adam_moments, "");
