@@ -27,6 +27,7 @@ use crate::parts::{decoder_files, lora_config, vision_files};
 use crate::questions::{Asking, ImageTable, Questions, read_split};
 use crate::recipe::{Length, Recipe, Stage};
 use crate::start;
+use crate::step::Cores;
 
 use memory::{Memory, MicroBatch};
 use weights::{BaseChoice, BasePrecision};
@@ -382,16 +383,20 @@ fn stage_plan(
         let groups = group_by_budget(&positions, stage.token_budget);
         plan.micro_batches = plan.micro_batches.max(groups.len());
         let mut held = Vec::with_capacity(groups.len());
+        let mut sums = Vec::with_capacity(groups.len());
         for range in groups {
             let batch = MicroBatch::of(&trees[range]);
             plan.largest_micro_batch = plan.largest_micro_batch.max(batch.positions);
+            sums.push(batch.positions);
             held.push(batch.activation_bytes(sizes));
             flop += decoder_flop(sizes, stage, &batch);
         }
         // A stage shorter than a pass does not come to the later steps.
         if index < plan.steps {
-            // No more of them than threads are computed one after the other.
-            let at_a_time = if held.len() <= threads { 1 } else { threads.max(1) };
+            let decoder = &sizes.decoder;
+            let packed = decoder.has_fused_layers();
+            let cores = Cores::of(&sums, decoder.hidden_size, packed, threads);
+            let at_a_time = cores.jobs_at_a_time(threads);
             held.sort_unstable_by(|a, b| b.cmp(a));
             plan.activations = plan.activations.max(held.iter().take(at_a_time).sum());
         }

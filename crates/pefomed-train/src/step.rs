@@ -53,6 +53,28 @@ pub(crate) enum Cores {
     All,
 }
 
+/// Numbers of a row of activations that are worth a core of their own.
+const WORTH_A_CORE: usize = 1 << 16;
+
+impl Cores {
+    /// How micro-batches of so many positions and a decoder of some width use `threads` cores. Packed
+    /// layers share their products out evenly, which a few uneven jobs do not; but small products are
+    /// over before another core has begun.
+    pub(crate) fn of(positions: &[usize], width: usize, packed: bool, threads: usize) -> Self {
+        let largest = positions.iter().max().map_or(0, |positions| positions * width);
+        let few = positions.len() <= threads;
+        if packed && few && largest >= threads * WORTH_A_CORE { Self::All } else { Self::OneEach }
+    }
+
+    /// Jobs that are in flight at one time.
+    pub(crate) fn jobs_at_a_time(self, threads: usize) -> usize {
+        match self {
+            Self::OneEach => threads.max(1),
+            Self::All => 1,
+        }
+    }
+}
+
 /// Runs `loss` for every job and adds what they give in the order of the jobs, so that the sum does
 /// not depend on the number of cores. `loss` returns its share of the step's mean loss, and the
 /// number of positions.

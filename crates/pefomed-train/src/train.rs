@@ -230,14 +230,13 @@ impl Training {
         let sizes: Vec<usize> = trees.iter().map(MessageTree::positions).collect();
         let targets: usize = trees.iter().map(MessageTree::targets).sum();
         let dropout = stage.train_adapter.then_some((self.recipe.adapter.dropout, seed));
-        let jobs: Vec<&[MessageTree]> = group_by_budget(&sizes, stage.token_budget)
-            .into_iter()
-            .map(|range| &trees[range])
-            .collect();
-        // Packed layers share their products out evenly, which a few uneven jobs do not.
-        let few = jobs.len() <= rayon::current_num_threads();
-        let packed = self.parts.decoder.packed_bytes().is_some();
-        let cores = if packed && few { Cores::All } else { Cores::OneEach };
+        let groups = group_by_budget(&sizes, stage.token_budget);
+        let positions: Vec<usize> =
+            groups.iter().map(|range| sizes[range.clone()].iter().sum()).collect();
+        let decoder = &self.parts.decoder;
+        let (width, packed) = (decoder.config().hidden_size, decoder.packed_bytes().is_some());
+        let cores = Cores::of(&positions, width, packed, rayon::current_num_threads());
+        let jobs: Vec<&[MessageTree]> = groups.into_iter().map(|range| &trees[range]).collect();
         step::gradients(model, jobs, cores, |model: &TunedDecoder, trees: &[MessageTree]| {
             let batch = PackedBatch::new(trees);
             let features = self.features.get(&self.parts, &batch.images())?;

@@ -19,7 +19,7 @@
 //! more `V` for each answer token of a chunk, or within it a layer's own.
 //!
 //! As many micro-batches are in flight as there are threads, or one when a step has no more of them
-//! than that.
+//! than that and they are large.
 //!
 //! Held against the peak that the system reports for SmolLM2-135M with DINOv2-small (one and two
 //! threads, with and without dropout, adapter and shared images), the sum was between 0.96 and 1.20
