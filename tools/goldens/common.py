@@ -32,6 +32,24 @@ def normal(generator, *shape, std=1.0, mean=0.0):
     return torch.randn(*shape, generator=generator, dtype=torch.float32) * std + mean
 
 
+def fill_vision(model, generator):
+    """Weights of a vision encoder, none at a value at which a mistake would not show."""
+    with torch.no_grad():
+        for name, weight in sorted(model.named_parameters()):
+            shape = weight.shape
+            if "lambda1" in name:
+                weight.copy_(normal(generator, *shape, std=0.3, mean=0.7))
+            elif "norm" in name and name.endswith("weight"):
+                weight.copy_(normal(generator, *shape, std=0.2, mean=1.0))
+            elif "embedding" in name and "patch" not in name:
+                weight.copy_(normal(generator, *shape, std=0.5))
+            elif name.endswith("bias"):
+                weight.copy_(normal(generator, *shape, std=0.1))
+            else:
+                weight.copy_(normal(generator, *shape, std=weight[0].numel() ** -0.5))
+    return model
+
+
 def versions(*modules):
     """Name and version of every module that had a part in the numbers."""
     return {module.__name__: module.__version__.split("+")[0] for module in modules}

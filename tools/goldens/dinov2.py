@@ -17,6 +17,7 @@ from pathlib import Path
 
 from common import (
     FIXTURES,
+    fill_vision,
     limit_size,
     normal,
     read_tensors,
@@ -55,20 +56,7 @@ def encoder(generator):
     config = Dinov2Config(**CONFIG)
     config._attn_implementation = "sdpa"
     model = Dinov2Model(config).eval()
-    with torch.no_grad():
-        for name, weight in sorted(model.named_parameters()):
-            shape = weight.shape
-            if "lambda1" in name:
-                weight.copy_(normal(generator, *shape, std=0.3, mean=0.7))
-            elif "norm" in name and name.endswith("weight"):
-                weight.copy_(normal(generator, *shape, std=0.2, mean=1.0))
-            elif "embeddings" in name and "projection" not in name:
-                weight.copy_(normal(generator, *shape, std=0.5))
-            elif name.endswith("bias"):
-                weight.copy_(normal(generator, *shape, std=0.1))
-            else:
-                weight.copy_(normal(generator, *shape, std=weight[0].numel() ** -0.5))
-    return model
+    return fill_vision(model, generator)
 
 
 def hub_weights(model):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from common import (
     FIXTURES,
+    fill_vision,
     limit_size,
     normal,
     read_tensors,
@@ -80,20 +81,7 @@ def encoder(configuration, kind, settings, generator):
     config = configuration(**{**SHAPE, **settings})
     config._attn_implementation = "sdpa"
     model = kind(config).eval()
-    with torch.no_grad():
-        for name, weight in sorted(model.named_parameters()):
-            shape = weight.shape
-            if "lambda1" in name:
-                weight.copy_(normal(generator, *shape, std=0.3, mean=0.7))
-            elif "norm" in name and name.endswith("weight"):
-                weight.copy_(normal(generator, *shape, std=0.2, mean=1.0))
-            elif "embedding" in name and "patch" not in name:
-                weight.copy_(normal(generator, *shape, std=0.5))
-            elif name.endswith("bias"):
-                weight.copy_(normal(generator, *shape, std=0.1))
-            else:
-                weight.copy_(normal(generator, *shape, std=weight[0].numel() ** -0.5))
-    return model
+    return fill_vision(model, generator)
 
 
 def hub_files(model):

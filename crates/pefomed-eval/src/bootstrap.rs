@@ -186,13 +186,9 @@ impl<const K: usize> ClusterTotals<K> {
         let mut at_least = [1_usize; K];
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         for _ in 0..permutations {
-            let (mut bits, mut left) = (0_u64, 0_u32);
+            let mut coins = Coins::new(&mut rng);
             let flipped = total(&mut self.groups.iter().map(|group| {
-                if left == 0 {
-                    (bits, left) = (rng.next_u64(), 64);
-                }
-                let sign = if bits & 1 == 0 { 1.0 } else { -1.0 };
-                (bits, left) = (bits >> 1, left - 1);
+                let sign = if coins.toss() { -1.0 } else { 1.0 };
                 group.1.map(|sum| sign * sum)
             }));
             for ((count, flipped), observed) in at_least.iter_mut().zip(flipped).zip(observed) {
@@ -201,6 +197,28 @@ impl<const K: usize> ClusterTotals<K> {
             }
         }
         at_least.map(|count| count as f64 / (permutations + 1) as f64)
+    }
+}
+
+/// Fair coins, 64 of one random number.
+pub(crate) struct Coins<'a> {
+    rng: &'a mut ChaCha8Rng,
+    bits: u64,
+    left: u32,
+}
+
+impl<'a> Coins<'a> {
+    pub(crate) fn new(rng: &'a mut ChaCha8Rng) -> Self {
+        Self { rng, bits: 0, left: 0 }
+    }
+
+    pub(crate) fn toss(&mut self) -> bool {
+        if self.left == 0 {
+            (self.bits, self.left) = (self.rng.next_u64(), 64);
+        }
+        let coin = self.bits & 1 == 1;
+        (self.bits, self.left) = (self.bits >> 1, self.left - 1);
+        coin
     }
 }
 

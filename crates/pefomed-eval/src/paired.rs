@@ -8,9 +8,9 @@
 use std::collections::BTreeMap;
 
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+use rand_chacha::rand_core::SeedableRng as _;
 
-use crate::bootstrap::{BootstrapOptions, Estimate, below};
+use crate::bootstrap::{BootstrapOptions, Coins, Estimate, below};
 use crate::compare::Difference;
 
 /// Sums of two systems for every group, in the order of the groups' names.
@@ -120,13 +120,9 @@ impl<const K: usize> PairedTotals<K> {
         for _ in 0..permutations {
             // What one side gets the other does not: one sum gives both.
             let mut a = [0.0; K];
-            let (mut bits, mut left) = (0_u64, 0_u32);
+            let mut coins = Coins::new(&mut rng);
             for group in &self.groups {
-                if left == 0 {
-                    (bits, left) = (rng.next_u64(), 64);
-                }
-                add(&mut a, if bits & 1 == 0 { &group.a } else { &group.b });
-                (bits, left) = (bits >> 1, left - 1);
+                add(&mut a, if coins.toss() { &group.b } else { &group.a });
             }
             let b: [f64; K] = std::array::from_fn(|k| whole.a[k] + whole.b[k] - a[k]);
             let (a, b) = (statistic(whole.items, &a), statistic(whole.items, &b));

@@ -241,9 +241,8 @@ pub fn load_decoder(
     template: Template,
     place: &Placement,
 ) -> Result<Decoder, ModelError> {
-    load_decoder_by(files, tokenizer, template, |config, loader, style| match style {
-        KeyStyle::Gguf => LlamaDecoder::from_gguf(config, loader, place),
-        KeyStyle::HuggingFace => LlamaDecoder::from_hugging_face(config, loader, place),
+    load_decoder_by(files, tokenizer, template, |config, loader, style| {
+        LlamaDecoder::plain(config, loader, place, style)
     })
 }
 
@@ -294,12 +293,23 @@ fn load_decoder_by(
         });
     }
     let source = files.tensors()?;
-    let mut loader = Loader::new(source.as_ref());
+    let decoder =
+        take_decoder(files, source.as_ref(), |loader, style| take(config, loader, style))?;
+    Ok(Decoder { decoder, tokenizer, digest: source.digest() })
+}
+
+/// Takes a decoder out of the tensors of its files; one that is left over is an error.
+pub(crate) fn take_decoder(
+    files: &ModelFiles,
+    source: &dyn TensorSource,
+    take: impl FnOnce(&mut Loader<'_>, KeyStyle) -> Result<LlamaDecoder, ModelError>,
+) -> Result<LlamaDecoder, ModelError> {
+    let mut loader = Loader::new(source);
     let is_gguf = matches!(files, ModelFiles::Gguf(_));
     let style = if is_gguf { KeyStyle::Gguf } else { KeyStyle::HuggingFace };
-    let decoder = take(config, &mut loader, style)?;
+    let decoder = take(&mut loader, style)?;
     loader.finish(&LlamaDecoder::ignorable)?;
-    Ok(Decoder { decoder, tokenizer, digest: source.digest() })
+    Ok(decoder)
 }
 
 /// The vocabulary of a GGUF file as the contents of a `tokenizer.json`: byte-level (kind `gpt2`) or

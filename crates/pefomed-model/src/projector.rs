@@ -18,7 +18,7 @@ use crate::random::Normal;
 use crate::weights::{Loader, SafetensorsFile, TensorSource, TensorValues, write_safetensors};
 
 /// File name within an adapter folder.
-const FILE: &str = "projector.safetensors";
+pub const FILE: &str = "projector.safetensors";
 
 /// How visual tokens are mapped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,9 +12,7 @@
 
 use std::collections::BTreeMap;
 
-use pefomed_data::random::shuffle;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng as _;
+use pefomed_data::random::{keyed, shuffle};
 
 /// How the questions of a pass are divided among data sets.
 #[derive(Clone, Debug)]
@@ -72,12 +70,9 @@ impl Mix {
 impl Set {
     /// Every question once, with its group: groups in random order, questions in random order within.
     fn shuffled(&self, seed: u64, index: u64, round: u64) -> Vec<(usize, usize)> {
-        let mut key = [0; 32];
-        key[..8].copy_from_slice(&seed.to_le_bytes());
-        key[8..16].copy_from_slice(&round.to_le_bytes());
-        key[16..24].copy_from_slice(b"data-mix");
-        key[24..].copy_from_slice(&index.to_le_bytes());
-        let mut random = ChaCha8Rng::from_seed(key);
+        let mut purpose = *b"data-mix\0\0\0\0\0\0\0\0";
+        purpose[8..].copy_from_slice(&index.to_le_bytes());
+        let mut random = keyed(seed, round, purpose);
         let mut order: Vec<usize> = (0..self.groups.len()).collect();
         shuffle(&mut order, &mut random);
         let mut row = Vec::with_capacity(self.size);

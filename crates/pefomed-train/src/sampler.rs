@@ -14,9 +14,8 @@
 
 use std::collections::BTreeMap;
 
-use pefomed_data::random::shuffle;
+use pefomed_data::random::{keyed, shuffle};
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng as _;
 
 use crate::mix::Mix;
 
@@ -136,14 +135,8 @@ impl Sampler {
         self.cached.as_ref()?.1.get(step % per_pass)
     }
 
-    /// ChaCha8 under the key (seed, pass, name of the use), so that no other random draw of a run
-    /// with the same seed is the same stream.
     fn random(&self, epoch: u64) -> ChaCha8Rng {
-        let mut key = [0; 32];
-        key[..8].copy_from_slice(&self.seed.to_le_bytes());
-        key[8..16].copy_from_slice(&epoch.to_le_bytes());
-        key[16..].copy_from_slice(b"question-sampler");
-        ChaCha8Rng::from_seed(key)
+        keyed(self.seed, epoch, *b"question-sampler")
     }
 }
 

@@ -9,18 +9,16 @@
 use std::path::{Path, PathBuf};
 
 use pefomed_data::files;
-use pefomed_model::adapter::LoraConfig;
+use pefomed_model::adapter::{CONFIG_FILE as CONFIG, LoraConfig, WEIGHTS_FILE};
 use pefomed_model::multimodal::TunedDecoder;
+use pefomed_model::projector;
 
 use crate::TrainError;
 use crate::parts::{Parts, lora_config};
 use crate::recipe::Recipe;
 
-/// The file without which a folder is no adapter.
-const CONFIG: &str = "adapter_config.json";
-
 /// The files that an adapter folder has, the settings first.
-const FILES: [&str; 3] = [CONFIG, "adapter_model.safetensors", "projector.safetensors"];
+const FILES: [&str; 3] = [CONFIG, WEIGHTS_FILE, projector::FILE];
 
 /// The folder that a recipe starts from, when there is none yet: before the first stage was trained.
 pub fn missing(recipe: &Recipe) -> Option<&Path> {
@@ -33,11 +31,16 @@ pub fn missing(recipe: &Recipe) -> Option<&Path> {
 /// [`TrainError::StartAdapter`] when the folder is no adapter.
 pub fn digest(recipe: &Recipe) -> Result<Option<String>, TrainError> {
     let Some(folder) = &recipe.adapter.start else { return Ok(None) };
-    if let Some(absent) = FILES.iter().find(|file| !folder.join(file).is_file()) {
-        return Err(no_adapter(folder, absent));
-    }
+    check_files(folder)?;
     let digests = FILES.iter().map(|file| files::digest_file(&folder.join(file)));
     Ok(Some(files::digest(digests.collect::<Result<Vec<_>, _>>()?)))
+}
+
+fn check_files(folder: &Path) -> Result<(), TrainError> {
+    match FILES.iter().find(|file| !folder.join(file).is_file()) {
+        Some(absent) => Err(no_adapter(folder, absent)),
+        None => Ok(()),
+    }
 }
 
 /// The model that the first stage starts from.
@@ -47,7 +50,7 @@ pub fn digest(recipe: &Recipe) -> Result<Option<String>, TrainError> {
 /// describes; [`TrainError::Model`] for a tensor that is missing, misshapen or left over.
 pub fn model(parts: &Parts, recipe: &Recipe) -> Result<TunedDecoder, TrainError> {
     let Some(folder) = &recipe.adapter.start else { return parts.untuned(recipe) };
-    digest(recipe)?;
+    check_files(folder)?;
     let mut model = parts.tuned(folder)?;
     let wanted = lora_config(&recipe.adapter)?;
     let problem = difference(&wanted, model.adapter.config()).or_else(|| {

@@ -1,7 +1,7 @@
 //! Decoded images as PNG: for browsers, reports and other programs' models, which read no DICOM.
 
 use ::image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use ::image::{ExtendedColorType, ImageEncoder as _};
+use ::image::{ExtendedColorType, ImageEncoder as _, ImageResult};
 
 use super::DecodedImage;
 use crate::DataError;
@@ -21,12 +21,20 @@ pub fn png(name: &str, image: &DecodedImage) -> Result<Vec<u8>, DataError> {
     } else {
         (&image.rgb[..], ExtendedColorType::Rgb8)
     };
+    encode(bytes, (image.width, image.height), color).map_err(|error| DataError::BrokenImage {
+        name: name.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+/// Pixels of a width and height as a PNG file, packed quickly.
+pub(crate) fn encode(
+    pixels: &[u8],
+    (width, height): (u32, u32),
+    color: ExtendedColorType,
+) -> ImageResult<Vec<u8>> {
     let mut png = Vec::new();
     PngEncoder::new_with_quality(&mut png, CompressionType::Fast, FilterType::Adaptive)
-        .write_image(bytes, image.width, image.height, color)
-        .map_err(|error| DataError::BrokenImage {
-            name: name.to_owned(),
-            reason: error.to_string(),
-        })?;
+        .write_image(pixels, width, height, color)?;
     Ok(png)
 }

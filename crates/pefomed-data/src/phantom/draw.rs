@@ -5,7 +5,9 @@
 //! private matter and has changed before; so that step is made here.
 
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+use rand_chacha::rand_core::Rng as _;
+
+use crate::random::keyed;
 
 /// What a stream of random numbers is for. Each purpose has its own stream, so that taking a
 /// finding out of a phantom leaves its anatomy and its noise as they were.
@@ -31,11 +33,9 @@ pub(super) enum Purpose {
 
 /// The generator of one purpose for one image.
 pub(super) fn stream(seed: u64, index: u64, purpose: Purpose) -> ChaCha8Rng {
-    let mut key = [0_u8; 32];
-    key[..8].copy_from_slice(&seed.to_le_bytes());
-    key[8..16].copy_from_slice(&index.to_le_bytes());
-    key[16] = purpose as u8;
-    ChaCha8Rng::from_seed(key)
+    let mut name = [0; 16];
+    name[0] = purpose as u8;
+    keyed(seed, index, name)
 }
 
 /// Draws from a generator.

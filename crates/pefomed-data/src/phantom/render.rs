@@ -7,6 +7,7 @@ use super::Modality;
 use super::draw::{grain, smooth_noise};
 use super::material::Material;
 use super::scene::{Layer, Scene};
+use crate::image::encode::encode;
 
 /// A grey picture, row by row from the top, 0 black to 255 white.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,23 +23,12 @@ pub struct GrayPicture {
 impl GrayPicture {
     /// The picture as a PNG file.
     pub fn to_png(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let encoder = ::image::codecs::png::PngEncoder::new_with_quality(
-            &mut bytes,
-            ::image::codecs::png::CompressionType::Fast,
-            ::image::codecs::png::FilterType::Adaptive,
-        );
+        let size = (self.width as u32, self.height as u32);
         // Writing to memory fails only for a buffer that does not fit its dimensions, and the
         // renderer made both.
-        let written = ::image::ImageEncoder::write_image(
-            encoder,
-            &self.pixels,
-            self.width as u32,
-            self.height as u32,
-            ::image::ExtendedColorType::L8,
-        );
+        let written = encode(&self.pixels, size, ::image::ExtendedColorType::L8);
         debug_assert!(written.is_ok(), "{written:?}");
-        bytes
+        written.unwrap_or_default()
     }
 }
 

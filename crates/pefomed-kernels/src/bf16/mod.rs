@@ -163,20 +163,24 @@ impl Panels {
     }
 }
 
-/// Computes a block at the edge of `out`, of which only some rows and columns are there, in a buffer
-/// of whole rows: with the numbers of `out` before and after it, so that every sum is made as it would
-/// be inside.
-fn at_edge<const N: usize>(
+/// Computes a block of `out`, which begins at it and whose rows are `stride` apart. At the edge, where
+/// only some rows and columns are there, that happens in a buffer of whole rows: with the numbers of
+/// `out` before and after it, so that every sum is made as it would be inside. `compute` gets the
+/// block and how far its rows are apart.
+fn in_block<const N: usize>(
     buffer: &mut [[f32; N]],
     out: &mut [f32],
     stride: usize,
     (height, width): (usize, usize),
-    compute: impl FnOnce(&mut [f32]),
+    compute: impl FnOnce(&mut [f32], usize),
 ) {
+    if height == buffer.len() && width == N {
+        return compute(out, stride);
+    }
     for (row, buffer) in buffer.iter_mut().take(height).enumerate() {
         buffer[..width].copy_from_slice(&out[row * stride..][..width]);
     }
-    compute(buffer.as_flattened_mut());
+    compute(buffer.as_flattened_mut(), N);
     for (row, buffer) in buffer.iter().take(height).enumerate() {
         out[row * stride..][..width].copy_from_slice(&buffer[..width]);
     }

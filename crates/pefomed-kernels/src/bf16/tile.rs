@@ -15,7 +15,7 @@
 use std::cell::Cell;
 
 use super::pack::{LeftFactor, pack_left};
-use super::{Line, Panels, at_edge, vector};
+use super::{Line, Panels, in_block, vector};
 use crate::matmul::{Matrix, MatrixMut};
 
 /// Rows of a block: two tiles.
@@ -57,21 +57,16 @@ pub(super) fn multiply(right: &Panels, a: Matrix<'_>, mut out: MatrixMut<'_>, ad
     let _tiles = Tiles::configured();
     for (panel, lines) in right.lines.chunks_exact(steps * STEP).enumerate() {
         let column = panel * COLUMNS;
-        let width = COLUMNS.min(right.columns - column);
         for (piece, lines) in lines.chunks(PIECE * STEP).enumerate() {
             let add = add || piece > 0;
             for (block, left) in packed.lines.chunks_exact(steps * STEP).enumerate() {
                 let row = block * ROWS;
-                let height = ROWS.min(count - row);
+                let size = (ROWS.min(count - row), COLUMNS.min(right.columns - column));
                 let left = &left[piece * PIECE * STEP..];
                 let out = &mut out[row * stride + column..];
-                if height == ROWS && width == COLUMNS {
+                in_block(&mut edge, out, stride, size, |out, stride| {
                     multiply_block(left, lines, out, stride, add);
-                } else {
-                    at_edge(&mut edge, out, stride, (height, width), |edge| {
-                        multiply_block(left, lines, edge, COLUMNS, add);
-                    });
-                }
+                });
             }
         }
     }

@@ -7,7 +7,7 @@
 #![allow(unsafe_code)]
 
 use super::pack::{LeftFactor, pack_left};
-use super::{Line, Panels, at_edge};
+use super::{Line, Panels, in_block};
 use crate::matmul::{Matrix, MatrixMut};
 
 /// Rows of a block.
@@ -41,18 +41,13 @@ pub(super) fn multiply(right: &Panels, a: Matrix<'_>, mut out: MatrixMut<'_>, ad
     let mut edge = [[0.0_f32; COLUMNS]; ROWS];
     for (panel, lines) in right.lines.chunks_exact(pairs * LINES).enumerate() {
         let column = panel * COLUMNS;
-        let width = COLUMNS.min(right.columns - column);
         for (block, left) in packed.words.chunks_exact(pairs * ROWS).enumerate() {
             let row = block * ROWS;
-            let height = ROWS.min(count - row);
+            let size = (ROWS.min(count - row), COLUMNS.min(right.columns - column));
             let out = &mut out[row * stride + column..];
-            if height == ROWS && width == COLUMNS {
+            in_block(&mut edge, out, stride, size, |out, stride| {
                 multiply_block(left, lines, out, stride, add);
-            } else {
-                at_edge(&mut edge, out, stride, (height, width), |edge| {
-                    multiply_block(left, lines, edge, COLUMNS, add);
-                });
-            }
+            });
         }
     }
 }

@@ -13,6 +13,10 @@ use crate::error::ModelError;
 use crate::parameters::{Placement, Trainable as _};
 use crate::weights::{Loader, SafetensorsFile, TensorValues, write_safetensors};
 
+/// The file of the settings; a folder without it is no adapter.
+pub const CONFIG_FILE: &str = "adapter_config.json";
+/// The file of the matrices.
+pub const WEIGHTS_FILE: &str = "adapter_model.safetensors";
 const PREFIX: &str = "base_model.model.";
 
 /// The keys of `adapter_config.json` that decide what is computed.
@@ -68,7 +72,7 @@ impl LoraAdapter {
         place: &Placement,
     ) -> Result<Self, ModelError> {
         let config = read_lora_config(folder)?;
-        let file = SafetensorsFile::open(&folder.join("adapter_model.safetensors"))?;
+        let file = SafetensorsFile::open(&folder.join(WEIGHTS_FILE))?;
         let mut loader = Loader::new(&file);
         let mut layers = Vec::with_capacity(decoder.num_hidden_layers);
         for layer in 0..decoder.num_hidden_layers {
@@ -117,14 +121,14 @@ pub(crate) fn write_peft_folder(
         "use_dora": false,
     });
     let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
-    write_safetensors(&folder.join("adapter_model.safetensors"), tensors, &metadata)?;
-    files::write_json(&folder.join("adapter_config.json"), &document)?;
+    write_safetensors(&folder.join(WEIGHTS_FILE), tensors, &metadata)?;
+    files::write_json(&folder.join(CONFIG_FILE), &document)?;
     Ok(())
 }
 
 /// Reads the settings of an adapter folder.
 pub(crate) fn read_lora_config(folder: &Path) -> Result<LoraConfig, ModelError> {
-    let path = folder.join("adapter_config.json");
+    let path = folder.join(CONFIG_FILE);
     let peft: PeftConfig = files::read_json(&path)?;
     peft.to_lora(&path.display().to_string())
 }

@@ -16,16 +16,15 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use self::keys::{PEFT, Part, Tensors, WRAPPED};
-use crate::adapter::{LoraConfig, read_lora_config, write_peft_folder};
+use crate::adapter::{self, LoraConfig, read_lora_config, write_peft_folder};
 use crate::error::ModelError;
+use crate::projector;
 use crate::weights::{
     SafetensorsFile, TensorSource, TensorValues, TorchFile, write_safetensors, write_torch,
 };
 
 /// `α` of the paper.
 const ALPHA: f64 = 16.0;
-/// The projector's file in an adapter folder.
-const PROJECTOR: &str = "projector.safetensors";
 /// Where a checkpoint keeps the model.
 const MODEL: &str = "model";
 
@@ -124,7 +123,7 @@ pub fn convert(
     output: &Path,
     options: &ConvertOptions,
 ) -> Result<Converted, ModelError> {
-    if output.exists() && (output.is_file() || output.join("adapter_config.json").exists()) {
+    if output.exists() && (output.is_file() || output.join(adapter::CONFIG_FILE).exists()) {
         return Err(ModelError::Exists { path: output.to_owned() });
     }
     if input.is_dir() {
@@ -158,7 +157,7 @@ fn to_adapter(
     let config = LoraConfig { rank: found.rank, alpha, dropout: 0.0, targets };
     // The configuration comes last: a folder without one is no adapter.
     let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
-    write_safetensors(&output.join(PROJECTOR), &projector, &metadata)?;
+    write_safetensors(&output.join(projector::FILE), &projector, &metadata)?;
     write_peft_folder(output, &options.base, &config, &adapter)?;
     let spelling = if found.live { Spelling::Default } else { Spelling::Plain };
     let mut converted = report("adapter", &found, &config, spelling, renamed);
@@ -170,8 +169,8 @@ fn to_adapter(
 
 fn to_checkpoint(input: &Path, output: &Path, spelling: Spelling) -> Result<Converted, ModelError> {
     let config = read_lora_config(input)?;
-    let adapter = SafetensorsFile::open(&input.join("adapter_model.safetensors"))?;
-    let projector = SafetensorsFile::open(&input.join(PROJECTOR))?;
+    let adapter = SafetensorsFile::open(&input.join(adapter::WEIGHTS_FILE))?;
+    let projector = SafetensorsFile::open(&input.join(projector::FILE))?;
     let strip = |name| match str::strip_prefix(name, PEFT) {
         Some(rest) => Some(rest),
         None => Some(name).filter(|name| name.starts_with("llama_proj.")),

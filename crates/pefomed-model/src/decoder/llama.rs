@@ -51,26 +51,23 @@ impl LlamaLayer {
         place: &Placement,
         style: KeyStyle,
     ) -> Result<Self, ModelError> {
-        let (c, m) = (config.hidden_size, config.intermediate_size);
-        let (heads, key_heads) = (config.num_attention_heads, config.key_heads());
-        let (q, kv) = (heads * config.head_dim(), key_heads * config.head_dim());
-        let name = |tensor: &str| style.layer(layer, tensor);
-        let query = style.take_rotary(loader, &name("self_attn.q_proj"), [q, c], heads)?;
-        let key = style.take_rotary(loader, &name("self_attn.k_proj"), [kv, c], key_heads)?;
-        let mut matrix = |tensor: &str, shape: [usize; 2]| -> Result<Tensor<2>, ModelError> {
-            Ok(place.tensor(loader.take(&name(tensor), &shape)?, shape))
-        };
-        let (v, o) = (matrix("self_attn.v_proj", [kv, c])?, matrix("self_attn.o_proj", [c, q])?);
-        let (gate, up) = (matrix("mlp.gate_proj", [m, c])?, matrix("mlp.up_proj", [m, c])?);
-        let down = matrix("mlp.down_proj", [c, m])?;
+        let Matrices { q, k, v, o, gate, up, down } =
+            Matrices::take(config, layer, style, |name, shape, heads| {
+                let values = match heads {
+                    Some(heads) => style.take_rotary(loader, name, shape, heads)?,
+                    None => loader.take(name, &shape)?,
+                };
+                Ok(place.tensor(values, shape))
+            })?;
         let biases = Biases::take(config, layer, loader, place)?;
         let mut vector = |tensor: &str| -> Result<Tensor<1>, ModelError> {
-            Ok(place.tensor(loader.take(&name(tensor), &[c])?, [c]))
+            let shape = [config.hidden_size];
+            Ok(place.tensor(loader.take(&style.layer(layer, tensor), &shape)?, shape))
         };
         Ok(Self {
             input_norm: vector("input_layernorm")?,
-            q: place.tensor(query, [q, c]),
-            k: place.tensor(key, [kv, c]),
+            q,
+            k,
             v,
             o,
             post_norm: vector("post_attention_layernorm")?,
@@ -78,6 +75,43 @@ impl LlamaLayer {
             up,
             down,
             biases,
+        })
+    }
+}
+
+/// The matrices of a layer, `[out, in]` each, in any form.
+struct Matrices<W> {
+    q: W,
+    k: W,
+    v: W,
+    o: W,
+    gate: W,
+    up: W,
+    down: W,
+}
+
+impl<W> Matrices<W> {
+    /// Takes them one after the other by name and shape. With queries and keys `take` is told how many
+    /// heads they have, since files differ in the order of their rows.
+    fn take(
+        config: &LlamaConfig,
+        layer: usize,
+        style: KeyStyle,
+        mut take: impl FnMut(&str, [usize; 2], Option<usize>) -> Result<W, ModelError>,
+    ) -> Result<Self, ModelError> {
+        let (c, m) = (config.hidden_size, config.intermediate_size);
+        let (heads, key_heads) = (config.num_attention_heads, config.key_heads());
+        let (q, kv) = (heads * config.head_dim(), key_heads * config.head_dim());
+        let mut matrix =
+            |tensor: &str, shape, heads| take(&style.layer(layer, tensor), shape, heads);
+        Ok(Self {
+            q: matrix("self_attn.q_proj", [q, c], Some(heads))?,
+            k: matrix("self_attn.k_proj", [kv, c], Some(key_heads))?,
+            v: matrix("self_attn.v_proj", [kv, c], None)?,
+            o: matrix("self_attn.o_proj", [c, q], None)?,
+            gate: matrix("mlp.gate_proj", [m, c], None)?,
+            up: matrix("mlp.up_proj", [m, c], None)?,
+            down: matrix("mlp.down_proj", [c, m], None)?,
         })
     }
 }
@@ -229,7 +263,7 @@ impl LlamaDecoder {
             return Err(ModelError::Precision { precision: precision.name() });
         }
         if !can_be_packed(&config, place) {
-            return Self::take(config, loader, place, style, |layer| layer, Layers::Plain);
+            return Self::plain(config, loader, place, style);
         }
         let sizes = config.clone();
         let pack = |layer| FrozenLayer::new(layer, &sizes, precision);
@@ -265,7 +299,7 @@ impl LlamaDecoder {
         loader: &mut Loader<'_>,
         place: &Placement,
     ) -> Result<Self, ModelError> {
-        Self::take(config, loader, place, KeyStyle::HuggingFace, |layer| layer, Layers::Plain)
+        Self::plain(config, loader, place, KeyStyle::HuggingFace)
     }
 
     /// Takes the weights under GGUF names; query and key rows are reordered to the half-split
@@ -278,7 +312,20 @@ impl LlamaDecoder {
         loader: &mut Loader<'_>,
         place: &Placement,
     ) -> Result<Self, ModelError> {
-        Self::take(config, loader, place, KeyStyle::Gguf, |layer| layer, Layers::Plain)
+        Self::plain(config, loader, place, KeyStyle::Gguf)
+    }
+
+    /// Takes the weights as tensors, under the names of a style.
+    ///
+    /// # Errors
+    /// As [`Loader::take`].
+    pub(crate) fn plain(
+        config: LlamaConfig,
+        loader: &mut Loader<'_>,
+        place: &Placement,
+        style: KeyStyle,
+    ) -> Result<Self, ModelError> {
+        Self::take(config, loader, place, style, |layer| layer, Layers::Plain)
     }
 
     /// Takes the weights as they are stored, and leaves them so: quantized weights stay quantized, and
@@ -299,24 +346,18 @@ impl LlamaDecoder {
             let what = "`precision = \"stored\"` for a decoder with biases or windows".to_owned();
             return Err(ModelError::Unsupported { origin, what });
         }
-        let (c, m, vocabulary) = (config.hidden_size, config.intermediate_size, config.vocab_size);
-        let (heads, key_heads) = (config.num_attention_heads, config.key_heads());
-        let (q, kv) = (heads * config.head_dim(), key_heads * config.head_dim());
+        let (c, vocabulary) = (config.hidden_size, config.vocab_size);
         let mut layers = Vec::new();
         for layer in 0..config.num_hidden_layers {
+            let Matrices { q, k, v, o, gate, up, down } =
+                Matrices::take(&config, layer, style, |name, shape, heads| match heads {
+                    Some(heads) => style.take_rotary_stored(loader, name, shape, heads),
+                    None => loader.take_stored(name, shape),
+                })?;
             let name = |tensor: &str| style.layer(layer, tensor);
-            let query =
-                style.take_rotary_stored(loader, &name("self_attn.q_proj"), [q, c], heads)?;
-            let key =
-                style.take_rotary_stored(loader, &name("self_attn.k_proj"), [kv, c], key_heads)?;
-            let mut matrix = |tensor: &str, shape| loader.take_stored(&name(tensor), shape);
-            let (v, o) =
-                (matrix("self_attn.v_proj", [kv, c])?, matrix("self_attn.o_proj", [c, q])?);
-            let (gate, up) = (matrix("mlp.gate_proj", [m, c])?, matrix("mlp.up_proj", [m, c])?);
-            let down = matrix("mlp.down_proj", [c, m])?;
             let maps = FrozenMaps {
                 input_norm: loader.take(&name("input_layernorm"), &[c])?,
-                qkv: FrozenLinear::stored(vec![query, key, v]),
+                qkv: FrozenLinear::stored(vec![q, k, v]),
                 output: FrozenLinear::stored(vec![o]),
                 post_norm: loader.take(&name("post_attention_layernorm"), &[c])?,
                 gate_up: FrozenLinear::stored(vec![gate, up]),

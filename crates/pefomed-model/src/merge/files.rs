@@ -11,6 +11,7 @@ use super::MergedType;
 use crate::base::{self, ModelFiles, gguf_tokenizer_json};
 use crate::config::LlamaConfig;
 use crate::error::ModelError;
+use crate::projector;
 use crate::weights::GgufFile;
 
 /// Files of a base that are taken over as they are, if it has them.
@@ -23,7 +24,6 @@ const COPIED: [&str; 7] = [
     "chat_template.jinja",
     "generation_config.json",
 ];
-const PROJECTOR: &str = "projector.safetensors";
 
 /// The tokenizer of a base, with the template whose turns its vocabulary has.
 pub(super) fn tokenizer(base: &ModelFiles) -> Result<Tokenizer, ModelError> {
@@ -97,10 +97,10 @@ pub(super) fn write_settings(
 
 /// Takes the projector over, for it is no part of a decoder and would be lost.
 pub(super) fn copy_projector(adapter: &Path, out: &Path) -> Result<Option<String>, ModelError> {
-    let path = adapter.join(PROJECTOR);
+    let path = adapter.join(projector::FILE);
     if !path.is_file() {
         return Ok(None);
     }
-    files::write_bytes(&out.join(PROJECTOR), &files::read_bytes(&path)?)?;
-    Ok(Some(PROJECTOR.to_owned()))
+    files::write_bytes(&out.join(projector::FILE), &files::read_bytes(&path)?)?;
+    Ok(Some(projector::FILE.to_owned()))
 }

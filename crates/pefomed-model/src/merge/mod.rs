@@ -22,7 +22,6 @@ use crate::config::LlamaConfig;
 use crate::decoder::LlamaDecoder;
 use crate::error::ModelError;
 use crate::parameters::{Placement, read};
-use crate::weights::Loader;
 
 /// What is measured on when no text is given.
 const TEXT: &str = "[INST] [vqa] Is there a pleural effusion on the left side? [/INST] No. The heart \
@@ -243,15 +242,9 @@ fn measure(
 
 fn decoder(files: &ModelFiles, config: &LlamaConfig) -> Result<LlamaDecoder, ModelError> {
     let source = files.tensors()?;
-    let mut loader = Loader::new(source.as_ref());
-    let place = Placement::cpu();
-    let decoder = if matches!(files, ModelFiles::Gguf(_)) {
-        LlamaDecoder::from_gguf(config.clone(), &mut loader, &place)?
-    } else {
-        LlamaDecoder::from_hugging_face(config.clone(), &mut loader, &place)?
-    };
-    loader.finish(&LlamaDecoder::ignorable)?;
-    Ok(decoder)
+    base::take_decoder(files, source.as_ref(), |loader, style| {
+        LlamaDecoder::plain(config.clone(), loader, &Placement::cpu(), style)
+    })
 }
 
 /// Logits `[T · V]` after each token.

@@ -85,9 +85,7 @@ pub trait TensorSource: Send + Sync {
 pub fn open(path: &Path) -> Result<Box<dyn TensorSource>, ModelError> {
     if path.is_dir() {
         let holds = |names: [&str; 2]| names.iter().any(|name| path.join(name).exists());
-        return if holds([torch::WHOLE, torch::INDEX])
-            && !holds([safetensors::WHOLE, safetensors::INDEX])
-        {
+        return if holds(torch::NAMES) && !holds(safetensors::NAMES) {
             Ok(Box::new(TorchFile::open(path)?))
         } else {
             Ok(Box::new(SafetensorsFile::open(path)?))

@@ -12,12 +12,13 @@ use pefomed_data::files;
 use pefomed_kernels::mapped::MappedFile;
 use safetensors::{Dtype, SafeTensors};
 
+use super::shards::{self, Weights};
 use super::stored_type::each;
-use super::{StoredMatrix, StoredType, TensorSource, map, missing, shards};
+use super::{StoredMatrix, StoredType, TensorSource, map, missing};
 use crate::error::ModelError;
 
-pub(super) const WHOLE: &str = "model.safetensors";
-pub(super) const INDEX: &str = "model.safetensors.index.json";
+/// File names in a folder in Hugging Face layout: one file, and the list of shards.
+pub(super) const NAMES: [&str; 2] = ["model.safetensors", "model.safetensors.index.json"];
 
 /// Tensors of one safetensors file or of all shards of a model.
 #[derive(Debug)]
@@ -46,19 +47,10 @@ impl SafetensorsFile {
     /// [`ModelError::Data`] when the list is not JSON of the expected form,
     /// [`ModelError::ShardOutside`], [`ModelError::ShardMissing`], [`ModelError::NotInShard`].
     pub fn open(path: &Path) -> Result<Self, ModelError> {
-        if path.is_dir() {
-            return if path.join(WHOLE).exists() {
-                Self::open(&path.join(WHOLE))
-            } else if path.join(INDEX).exists() {
-                Self::open_shards(&path.join(INDEX))
-            } else {
-                Err(ModelError::NoWeights { folder: path.to_owned() })
-            };
+        match shards::locate(path, NAMES)? {
+            Weights::Whole(file) => Self::from_mapped(file.display().to_string(), map(&file)?),
+            Weights::Sharded(index) => Self::open_shards(&index),
         }
-        if path.extension().is_some_and(|extension| extension == "json") {
-            return Self::open_shards(path);
-        }
-        Self::from_mapped(path.display().to_string(), map(path)?)
     }
 
     /// Reads bytes that are mapped, embedded or in memory; `origin` names them in messages.

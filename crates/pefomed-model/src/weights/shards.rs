@@ -18,6 +18,32 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
+/// The weights of a path, of one format.
+pub(super) enum Weights {
+    /// One file.
+    Whole(PathBuf),
+    /// A list of shards.
+    Sharded(PathBuf),
+}
+
+/// Finds the weights of a path: a file, a list of shards (`….json`), or a folder that holds one of
+/// the names `[whole, index]`, of which the first comes first.
+pub(super) fn locate(path: &Path, [whole, index]: [&str; 2]) -> Result<Weights, ModelError> {
+    if path.is_dir() {
+        return if path.join(whole).exists() {
+            Ok(Weights::Whole(path.join(whole)))
+        } else if path.join(index).exists() {
+            Ok(Weights::Sharded(path.join(index)))
+        } else {
+            Err(ModelError::NoWeights { folder: path.to_owned() })
+        };
+    }
+    if path.extension().is_some_and(|extension| extension == "json") {
+        return Ok(Weights::Sharded(path.to_owned()));
+    }
+    Ok(Weights::Whole(path.to_owned()))
+}
+
 /// A mapped shard and the tensors that the list places in it.
 pub(super) struct Shard {
     index: PathBuf,

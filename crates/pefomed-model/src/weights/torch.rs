@@ -17,12 +17,12 @@ use safetensors::Dtype;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::pickle::{Object, Unpickled, Value, View, unpickle};
-use super::{StoredType, TensorSource, TorchFault, map, missing, shards};
+use super::shards::{self, Weights};
+use super::{StoredType, TensorSource, TorchFault, map, missing};
 use crate::error::ModelError;
 
-/// File names in a folder in Hugging Face layout.
-pub(super) const WHOLE: &str = "pytorch_model.bin";
-pub(super) const INDEX: &str = "pytorch_model.bin.index.json";
+/// File names in a folder in Hugging Face layout: one file, and the list of shards.
+pub(super) const NAMES: [&str; 2] = ["pytorch_model.bin", "pytorch_model.bin.index.json"];
 /// The first bytes of an archive.
 pub(super) const MAGIC: &[u8] = b"PK\x03\x04";
 /// The first bytes of a pickle of protocol 2, which is what PyTorch wrote before version 1.6.
@@ -61,19 +61,10 @@ impl TorchFile {
     /// [`ModelError::Read`], [`ModelError::NoWeights`], [`ModelError::Torch`]; for shards also as
     /// [`SafetensorsFile::open`](super::SafetensorsFile::open).
     pub fn open(path: &Path) -> Result<Self, ModelError> {
-        if path.is_dir() {
-            return if path.join(WHOLE).exists() {
-                Self::open(&path.join(WHOLE))
-            } else if path.join(INDEX).exists() {
-                Self::open_shards(&path.join(INDEX))
-            } else {
-                Err(ModelError::NoWeights { folder: path.to_owned() })
-            };
+        match shards::locate(path, NAMES)? {
+            Weights::Whole(file) => Self::from_mapped(file.display().to_string(), map(&file)?),
+            Weights::Sharded(index) => Self::open_shards(&index),
         }
-        if path.extension().is_some_and(|extension| extension == "json") {
-            return Self::open_shards(path);
-        }
-        Self::from_mapped(path.display().to_string(), map(path)?)
     }
 
     /// Reads bytes that are mapped, embedded or in memory; `origin` names them in messages.
