@@ -7,6 +7,7 @@
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use rayon::prelude::*;
 
+use crate::buffer::Buffer;
 use crate::parallel::share;
 use crate::simd::widest;
 
@@ -40,39 +41,66 @@ impl Dropout {
         let [_, channels] = x.dims();
         let Some(mask) = self.mask(site, channels) else { return x };
         let (device, dtype): (Device, DType) = (x.device().without_autodiff(), x.dtype());
-        let data = TensorData::new(mask, [self.positions.len(), channels]);
+        let data = TensorData::new(mask.into_vec(), [self.positions.len(), channels]);
         x * Tensor::from_data(data.convert_dtype(dtype), (&device, dtype))
     }
 
     /// `[T · C]` factors, 0 or `1 / (1 − p)`; none when nothing is dropped.
-    pub(crate) fn mask(&self, site: u64, channels: usize) -> Option<Vec<f32>> {
+    pub(crate) fn mask(&self, site: u64, channels: usize) -> Option<Buffer> {
         if self.probability <= 0.0 {
             return None;
         }
-        let threshold = (self.probability * 2_f64.powi(32)) as u64;
+        let threshold = (self.probability * 2_f64.powi(32)) as u32;
         let kept = (1.0 / (1.0 - self.probability)) as f32;
-        let mut mask = vec![0.0; self.positions.len() * channels];
+        let mut mask = Buffer::unwritten(self.positions.len() * channels);
         // A hash weighs as much as a dozen numbers.
         let share = share(self.positions.len(), 12 * channels);
         let parts = mask.par_chunks_mut(share * channels).zip(self.positions.par_chunks(share));
         parts.for_each(|(mask, positions)| {
-            widest(|| {
-                for (row, key) in mask.chunks_exact_mut(channels).zip(positions) {
-                    let start =
-                        mix(self.seed ^ mix(site ^ mix(key.owner ^ mix(u64::from(key.position)))));
-                    // Two 32-bit draws from each hash, and one from the last of an odd row.
-                    for (index, pair) in row.chunks_mut(2).enumerate() {
-                        let bits = mix(start.wrapping_add(GOLDEN.wrapping_mul(index as u64 + 1)));
-                        pair[0] = if bits & 0xffff_ffff < threshold { 0.0 } else { kept };
-                        if let Some(second) = pair.get_mut(1) {
-                            *second = if bits >> 32 < threshold { 0.0 } else { kept };
+            widest(
+                #[inline(always)]
+                || {
+                    for (row, key) in mask.chunks_exact_mut(channels).zip(positions) {
+                        let start =
+                            mix(self.seed
+                                ^ mix(site ^ mix(key.owner ^ mix(u64::from(key.position)))));
+                        // Two 32-bit draws from each hash, and one from the last of an odd row.
+                        let (blocks, rest) = row.as_chunks_mut::<16>();
+                        let mut counter = start;
+                        for block in blocks {
+                            let mut bits = [0_u64; 8];
+                            for (lane, bits) in bits.iter_mut().enumerate() {
+                                let ahead = GOLDEN.wrapping_mul(lane as u64 + 1);
+                                *bits = mix(counter.wrapping_add(ahead));
+                            }
+                            counter = counter.wrapping_add(GOLDEN.wrapping_mul(8));
+                            for lane in 0..8 {
+                                block[2 * lane] = factor(bits[lane] as u32, threshold, kept);
+                                block[2 * lane + 1] =
+                                    factor((bits[lane] >> 32) as u32, threshold, kept);
+                            }
+                        }
+                        for pair in rest.chunks_mut(2) {
+                            counter = counter.wrapping_add(GOLDEN);
+                            let bits = mix(counter);
+                            pair[0] = factor(bits as u32, threshold, kept);
+                            if let Some(second) = pair.get_mut(1) {
+                                *second = factor((bits >> 32) as u32, threshold, kept);
+                            }
                         }
                     }
-                }
-            });
+                },
+            );
         });
         Some(mask)
     }
+}
+
+/// Nothing for draws below the threshold.
+#[expect(clippy::inline_always, reason = "a loop is compiled for wide vectors where it is inlined")]
+#[inline(always)]
+fn factor(draw: u32, threshold: u32, kept: f32) -> f32 {
+    if draw < threshold { 0.0 } else { kept }
 }
 
 /// The step of SplitMix64.
@@ -101,8 +129,8 @@ mod tests {
         let packed = Dropout::new(0.3, 5, keys(0..10)).mask(2, 7).unwrap();
         let alone = Dropout::new(0.3, 5, keys(6..7)).mask(2, 7).unwrap();
         assert_eq!(packed[42..49], alone[..]);
-        assert_ne!(packed, Dropout::new(0.3, 5, keys(0..10)).mask(3, 7).unwrap());
-        assert_ne!(packed, Dropout::new(0.3, 6, keys(0..10)).mask(2, 7).unwrap());
+        assert_ne!(packed[..], Dropout::new(0.3, 5, keys(0..10)).mask(3, 7).unwrap()[..]);
+        assert_ne!(packed[..], Dropout::new(0.3, 6, keys(0..10)).mask(2, 7).unwrap()[..]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 pub mod attention;
 mod bf16;
+mod buffer;
 pub mod cross_entropy;
 pub mod dropout;
 pub mod frozen;

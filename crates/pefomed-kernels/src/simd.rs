@@ -77,6 +77,12 @@ mod tests {
     #[test]
     fn a_sum_takes_every_element() {
         let a: Vec<f32> = (1..=37).map(|i| i as f32).collect();
-        assert_eq!(widest(|| sum2(&a, &a, |a, b| a + b)), 2.0 * 37.0 * 19.0);
+        assert_eq!(
+            widest(
+                #[inline(always)]
+                || sum2(&a, &a, |a, b| a + b)
+            ),
+            2.0 * 37.0 * 19.0
+        );
     }
 }

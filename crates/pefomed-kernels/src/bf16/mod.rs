@@ -13,7 +13,8 @@
 
 mod pack;
 mod rounding;
-mod tile;
+pub(crate) mod softmax;
+pub(crate) mod tile;
 mod vector;
 
 use std::cell::Cell;

@@ -46,7 +46,7 @@ fn left(a: Matrix<'_>, to: &mut impl LeftFactor) {
     if a.has_rows() {
         for row in 0..a.rows() {
             for (step, values) in a.row(row).chunks(2 * PAIRS).enumerate() {
-                to.put(row, step, round_pairs(&padded(values, 1.0)));
+                to.put(row, step, round_pairs(values, 1.0));
             }
         }
         return;
@@ -57,12 +57,10 @@ fn left(a: Matrix<'_>, to: &mut impl LeftFactor) {
         for step in 0..a.columns().div_ceil(2 * PAIRS) {
             for (p, line) in block.iter_mut().enumerate() {
                 let column = 2 * (step * PAIRS + p);
-                let part = |column: usize| {
-                    let values =
-                        if column < a.columns() { &a.column(column)[first..][..rows] } else { &[] };
-                    padded(values, 1.0)
+                let part = |column: usize| -> &[f32] {
+                    if column < a.columns() { &a.column(column)[first..][..rows] } else { &[] }
                 };
-                *line = round_two(&part(column), &part(column + 1));
+                *line = round_two(part(column), part(column + 1), 1.0);
             }
             transpose(&mut block);
             for (row, line) in block.iter().enumerate().take(rows) {
@@ -85,11 +83,11 @@ fn right(lines: &mut [Line], per_pair: usize, pairs: usize, b: Matrix<'_>, scale
         let count = columns.saturating_sub(first).min(Line::WORDS);
         if b.has_rows() {
             for pair in 0..pairs {
-                let part = |row: usize| {
+                let part = |row: usize| -> &[f32] {
                     let there = row < inner && count > 0;
-                    padded(if there { &b.row(row)[first..][..count] } else { &[] }, scale)
+                    if there { &b.row(row)[first..][..count] } else { &[] }
                 };
-                lines[place(pair, first)] = round_two(&part(2 * pair), &part(2 * pair + 1));
+                lines[place(pair, first)] = round_two(part(2 * pair), part(2 * pair + 1), scale);
             }
             continue;
         }
@@ -98,7 +96,7 @@ fn right(lines: &mut [Line], per_pair: usize, pairs: usize, b: Matrix<'_>, scale
             for (lane, line) in block.iter_mut().enumerate() {
                 let values = if lane < count { b.column(first + lane) } else { &[] };
                 let values = values.get(2 * pair..).unwrap_or_default();
-                *line = round_pairs(&padded(&values[..values.len().min(2 * PAIRS)], scale));
+                *line = round_pairs(&values[..values.len().min(2 * PAIRS)], scale);
             }
             transpose(&mut block);
             for (p, line) in block.iter().enumerate().take(pairs - pair) {
@@ -106,17 +104,4 @@ fn right(lines: &mut [Line], per_pair: usize, pairs: usize, b: Matrix<'_>, scale
             }
         }
     }
-}
-
-/// A copy of at most `N` values, times `scale`; zero behind them.
-#[inline]
-fn padded<const N: usize>(values: &[f32], scale: f32) -> [f32; N] {
-    if let Some(values) = values.first_chunk::<N>() {
-        return values.map(|value| value * scale);
-    }
-    let mut copy = [0.0; N];
-    for (copy, value) in copy.iter_mut().zip(values) {
-        *copy = value * scale;
-    }
-    copy
 }

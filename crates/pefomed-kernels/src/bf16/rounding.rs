@@ -9,49 +9,57 @@ pub(super) use x86::{round_pairs, round_two, transpose};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
+    use std::arch::x86_64::{
+        __m256bh, __m256i, __m512, __m512bh, __m512i, _mm512_cvtepu16_epi32, _mm512_cvtne2ps_pbh,
+        _mm512_cvtneps_pbh, _mm512_loadu_ps, _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_or_si512,
+        _mm512_set1_ps, _mm512_shuffle_i32x4, _mm512_slli_epi32, _mm512_unpackhi_epi32,
+        _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+    };
+
     use super::Line;
 
-    /// The sixteen pairs of neighbours.
+    /// At most sixteen values, times `scale`; zero behind them.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    pub(in super::super) fn round_pairs(values: &[f32; 32]) -> Line {
-        use std::arch::x86_64::{__m512bh, _mm512_cvtne2ps_pbh, _mm512_loadu_ps};
-        // SAFETY: both loads read 16 of the 32 values;
-        // the two types have the same size and any bits are valid in the result.
-        unsafe {
-            let low = _mm512_loadu_ps(values.as_ptr());
-            let high = _mm512_loadu_ps(values.as_ptr().add(16));
-            std::mem::transmute::<__m512bh, Line>(_mm512_cvtne2ps_pbh(high, low))
-        }
+    fn scaled(values: &[f32], scale: f32) -> __m512 {
+        let loaded = if let Some(whole) = values.first_chunk::<16>() {
+            // SAFETY: it reads sixteen values.
+            unsafe { _mm512_loadu_ps(whole.as_ptr()) }
+        } else {
+            // SAFETY: it reads as many values as there are.
+            unsafe { _mm512_maskz_loadu_ps((1 << values.len()) - 1, values.as_ptr()) }
+        };
+        _mm512_mul_ps(loaded, _mm512_set1_ps(scale))
     }
 
-    /// The pairs of `first[i]` and `second[i]`.
+    /// The pairs of neighbours among at most 32 values, times `scale`; zero behind them.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    pub(in super::super) fn round_two(first: &[f32; 16], second: &[f32; 16]) -> Line {
-        use std::arch::x86_64::{
-            __m256bh, __m256i, __m512i, _mm512_cvtepu16_epi32, _mm512_cvtneps_pbh, _mm512_loadu_ps,
-            _mm512_or_si512, _mm512_slli_epi32,
+    pub(in super::super) fn round_pairs(values: &[f32], scale: f32) -> Line {
+        let (low, high) = values.split_at(values.len().min(16));
+        let words = _mm512_cvtne2ps_pbh(scaled(high, scale), scaled(low, scale));
+        // SAFETY: the two types have the same size, and any bits are valid in the result.
+        unsafe { std::mem::transmute::<__m512bh, Line>(words) }
+    }
+
+    /// The pairs of `first[i]` and `second[i]`, at most sixteen, times `scale`; zero behind them.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    pub(in super::super) fn round_two(first: &[f32], second: &[f32], scale: f32) -> Line {
+        let wide = |values: &[f32]| {
+            let half = _mm512_cvtneps_pbh(scaled(values, scale));
+            // SAFETY: the two types have the same size, and any bits are valid in both.
+            _mm512_cvtepu16_epi32(unsafe { std::mem::transmute::<__m256bh, __m256i>(half) })
         };
-        // SAFETY: as in `round_pairs`; both loads read 16 values.
-        unsafe {
-            let wide = |values: &[f32; 16]| {
-                let half = _mm512_cvtneps_pbh(_mm512_loadu_ps(values.as_ptr()));
-                _mm512_cvtepu16_epi32(std::mem::transmute::<__m256bh, __m256i>(half))
-            };
-            let both = _mm512_or_si512(wide(first), _mm512_slli_epi32::<16>(wide(second)));
-            std::mem::transmute::<__m512i, Line>(both)
-        }
+        let both = _mm512_or_si512(wide(first), _mm512_slli_epi32::<16>(wide(second)));
+        // SAFETY: as in `round_pairs`.
+        unsafe { std::mem::transmute::<__m512i, Line>(both) }
     }
 
     /// Makes rows of words columns: pairs of words, then of two words, and so on.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     pub(in super::super) fn transpose(block: &mut [Line; 16]) {
-        use std::arch::x86_64::{
-            __m512i, _mm512_shuffle_i32x4, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64,
-            _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
-        };
         // SAFETY: a line is 64 bytes of any bits.
         unsafe {
             let rows: [__m512i; 16] = std::mem::transmute_copy(block);
@@ -87,13 +95,15 @@ mod x86 {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) fn round_pairs(values: &[f32; 32]) -> Line {
-    Line(std::array::from_fn(|i| pair(values[2 * i], values[2 * i + 1])))
+pub(super) fn round_pairs(values: &[f32], scale: f32) -> Line {
+    let value = |i: usize| values.get(i).map_or(0.0, |value| value * scale);
+    Line(std::array::from_fn(|i| pair(value(2 * i), value(2 * i + 1))))
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) fn round_two(first: &[f32; 16], second: &[f32; 16]) -> Line {
-    Line(std::array::from_fn(|i| pair(first[i], second[i])))
+pub(super) fn round_two(first: &[f32], second: &[f32], scale: f32) -> Line {
+    let value = |values: &[f32], i: usize| values.get(i).map_or(0.0, |value| value * scale);
+    Line(std::array::from_fn(|i| pair(value(first, i), value(second, i))))
 }
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -135,12 +145,22 @@ mod tests {
             f32::INFINITY,
             f32::NAN,
         ]);
-        let (first, second) = (values[..16].try_into().unwrap(), values[16..].try_into().unwrap());
+        let (first, second) = values.split_at(16);
         let pairs: [u32; 16] = std::array::from_fn(|i| pair(values[2 * i], values[2 * i + 1]));
         let two: [u32; 16] = std::array::from_fn(|i| pair(values[i], values[16 + i]));
         #[allow(unused_unsafe, reason = "it is safe where there are no such instructions")]
         // SAFETY: there is a kernel, so there are the instructions.
-        let lines = unsafe { [round_pairs(&values), round_two(&first, &second)] };
+        let lines = unsafe { [round_pairs(&values, 1.0), round_two(first, second, 1.0)] };
+        assert_eq!(lines.map(|line| line.0), [pairs, two]);
+        // Fewer values, doubled: zero behind them.
+        let value = |i: usize| if i < 21 { 2.0 * values[i] } else { 0.0 };
+        #[allow(unused_unsafe, reason = "it is safe where there are no such instructions")]
+        // SAFETY: as above.
+        let lines = unsafe {
+            [round_pairs(&values[..21], 2.0), round_two(&values[..16], &values[16..21], 2.0)]
+        };
+        let pairs: [u32; 16] = std::array::from_fn(|i| pair(value(2 * i), value(2 * i + 1)));
+        let two: [u32; 16] = std::array::from_fn(|i| pair(value(i), value(16 + i)));
         assert_eq!(lines.map(|line| line.0), [pairs, two]);
         let mut block =
             std::array::from_fn(|i| Line(std::array::from_fn(|j| (100 * i + j) as u32)));

@@ -5,7 +5,8 @@
 //! Of the eight tiles four are sums, two rows and two columns of the matrix: 32 rows by 32 columns,
 //! so that every tile that is loaded is used twice. A tile takes about as long to load from the
 //! second-level cache as to multiply, so the inner dimension is cut into pieces of which a panel
-//! fits the first-level cache; all rows pass over one piece before the next.
+//! fits the first-level cache, and all rows the second: all rows pass over a panel's piece before the
+//! next panel's, and over all panels before the next piece.
 //!
 //! The instructions have no stable intrinsics yet. Each block is one piece of inline assembly, so that
 //! no tile is alive outside it; tiles are configured and released around a product, on its own thread.
@@ -13,17 +14,18 @@
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use super::pack::{LeftFactor, pack_left};
 use super::{Line, Panels, in_block, vector};
 use crate::matmul::{Matrix, MatrixMut};
 
 /// Rows of a block: two tiles.
-pub(super) const ROWS: usize = 32;
+pub(crate) const ROWS: usize = 32;
 /// Lines of a panel: two tiles.
 pub(super) const LINES: usize = 2;
 /// Columns of a block.
-const COLUMNS: usize = LINES * Line::WORDS;
+pub(crate) const COLUMNS: usize = LINES * Line::WORDS;
 /// Pairs of the inner dimension in a tile.
 pub(super) const PAIRS: usize = Line::WORDS;
 /// Lines of one step along the inner dimension, of either factor: two tiles.
@@ -51,18 +53,20 @@ pub(super) fn multiply(right: &Panels, a: Matrix<'_>, mut out: MatrixMut<'_>, ad
         static LINES: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
     }
     let (count, steps) = (a.rows(), right.pairs / PAIRS);
-    let packed = Tiled::new(LINES.take(), a, steps);
+    let mut packed = LeftTiles { lines: LINES.take(), ..LeftTiles::default() };
+    packed.pack(a);
     let (out, stride) = out.parts();
     let mut edge = [[0.0_f32; COLUMNS]; ROWS];
-    let _tiles = Tiles::configured();
-    for (panel, lines) in right.lines.chunks_exact(steps * STEP).enumerate() {
-        let column = panel * COLUMNS;
-        for (piece, lines) in lines.chunks(PIECE * STEP).enumerate() {
-            let add = add || piece > 0;
+    let _configured = Configured::here();
+    for first in (0..steps).step_by(PIECE) {
+        let piece = first * STEP..(first + PIECE).min(steps) * STEP;
+        let add = add || first > 0;
+        for (panel, lines) in right.lines.chunks_exact(steps * STEP).enumerate() {
+            let column = panel * COLUMNS;
             for (block, left) in packed.lines.chunks_exact(steps * STEP).enumerate() {
                 let row = block * ROWS;
                 let size = (ROWS.min(count - row), COLUMNS.min(right.columns - column));
-                let left = &left[piece * PIECE * STEP..];
+                let (left, lines) = (&left[piece.clone()], &lines[piece.clone()]);
                 let out = &mut out[row * stride + column..];
                 in_block(&mut edge, out, stride, size, |out, stride| {
                     multiply_block(left, lines, out, stride, add);
@@ -73,45 +77,111 @@ pub(super) fn multiply(right: &Panels, a: Matrix<'_>, mut out: MatrixMut<'_>, ad
     LINES.set(packed.lines);
 }
 
-/// The left factor tile by tile, in the order in which tiles are multiplied: for each block of 32
-/// rows, for each 16 pairs of the inner dimension, the upper and the lower tile. Rows and pairs that
-/// fill the last block are zero.
-struct Tiled {
+/// `out = left · right`, or `out += …`, for whole blocks: some `steps` along the inner dimension (32 of
+/// it each), from a step of the left factor and one of the right on, and some panels of 32 columns.
+/// Rows of `out` are `stride` apart, and there are as many as [`LeftTiles::rows`].
+pub(crate) fn multiply_part(
+    _configured: &Configured,
+    (left, left_step): (&LeftTiles, usize),
+    (right, right_step, panels): (&Panels, usize, Range<usize>),
+    steps: usize,
+    (out, stride): (&mut [f32], usize),
+    add: bool,
+) {
+    if steps == 0 {
+        return;
+    }
+    let right_steps = right.pairs / PAIRS;
+    for (column, panel) in panels.enumerate() {
+        let lines = &right.lines[(panel * right_steps + right_step) * STEP..][..steps * STEP];
+        for block in 0..left.blocks {
+            let left = &left.lines[(block * left.steps + left_step) * STEP..][..steps * STEP];
+            let out = &mut out[block * ROWS * stride + column * COLUMNS..];
+            multiply_block(left, lines, out, stride, add);
+        }
+    }
+}
+
+/// A left factor tile by tile, in the order in which tiles are multiplied: for each block of 32
+/// rows, for each 16 pairs of the inner dimension, the upper and the lower tile.
+#[derive(Default)]
+pub(crate) struct LeftTiles {
+    blocks: usize,
     steps: usize,
     lines: Vec<Line>,
 }
 
-impl Tiled {
-    /// Packs `a`, in the memory of `lines`.
-    fn new(mut lines: Vec<Line>, a: Matrix<'_>, steps: usize) -> Self {
-        let blocks = a.rows().div_ceil(ROWS);
-        lines.resize(blocks * steps * STEP, Line::ZERO);
-        for row in a.rows()..blocks * ROWS {
-            for step in 0..steps {
-                lines[(row / ROWS * steps + step) * STEP + row % ROWS] = Line::ZERO;
+impl LeftTiles {
+    /// Packs `a`. Rows and pairs that fill the last block are zero.
+    pub(crate) fn pack(&mut self, a: Matrix<'_>) {
+        self.reshape(a.rows(), a.columns());
+        for row in a.rows()..self.rows() {
+            for step in 0..self.steps {
+                self.put(row, step, Line::ZERO);
             }
         }
-        let mut this = Self { steps, lines };
-        pack_left(a, &mut this);
-        this
+        pack_left(a, self);
+    }
+
+    /// Makes room for so many rows and so long an inner dimension. Every row of every block is to be
+    /// put then.
+    pub(crate) fn reshape(&mut self, rows: usize, inner: usize) {
+        (self.blocks, self.steps) = (rows.div_ceil(ROWS), inner.div_ceil(2 * PAIRS));
+        self.lines.resize(self.blocks * self.steps * STEP, Line::ZERO);
+    }
+
+    /// Steps of 32 along the inner dimension.
+    pub(crate) fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// Rows, with those that fill the last block.
+    pub(crate) fn rows(&self) -> usize {
+        self.blocks * ROWS
     }
 }
 
-impl LeftFactor for Tiled {
+impl LeftFactor for LeftTiles {
     #[inline]
     fn put(&mut self, row: usize, step: usize, words: Line) {
         self.lines[(row / ROWS * self.steps + step) * STEP + row % ROWS] = words;
     }
 }
 
+impl Panels {
+    /// Panels for tiles that are still to be put in.
+    pub(crate) fn for_tiles() -> Self {
+        let kernel = super::Kernel::Tile;
+        Self { kernel, inner: 0, columns: 0, pairs: 0, lines: Vec::new() }
+    }
+
+    /// Makes room for a factor `[inner, columns]`. Every pair of every line is to be put then.
+    pub(crate) fn reshape(&mut self, inner: usize, columns: usize) {
+        (self.inner, self.columns) = (inner, columns);
+        self.pairs = inner.div_ceil(2).next_multiple_of(PAIRS);
+        let lines = columns.div_ceil(COLUMNS) * self.pairs * LINES;
+        self.lines.resize(lines, Line::ZERO);
+    }
+
+    /// Puts the sixteen columns of a line, for a pair of the inner dimension.
+    #[inline]
+    pub(super) fn put(&mut self, pair: usize, line: usize, words: Line) {
+        self.lines[(line / LINES * self.pairs + pair) * LINES + line % LINES] = words;
+    }
+}
+
 /// Tiles of this thread, configured as 16 rows of 64 bytes until this is dropped.
-struct Tiles {
+pub(crate) struct Configured {
     /// Not to be sent to another thread.
     _here: std::marker::PhantomData<*const ()>,
 }
 
-impl Tiles {
-    fn configured() -> Self {
+impl Configured {
+    /// Configures them.
+    ///
+    /// # Panics
+    /// When the processor has none.
+    pub(crate) fn here() -> Self {
         assert!(available());
         #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
         // SAFETY: the processor has tiles, and the system gave the permission.
@@ -122,10 +192,10 @@ impl Tiles {
     }
 }
 
-impl Drop for Tiles {
+impl Drop for Configured {
     fn drop(&mut self) {
         #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-        // SAFETY: as in `configured`.
+        // SAFETY: as in `here`.
         unsafe {
             x86::release();
         }
@@ -139,7 +209,7 @@ fn multiply_block(left: &[Line], right: &[Line], out: &mut [f32], stride: usize,
     assert!(right.len() == steps * STEP && steps > 0 && left.len() >= right.len());
     assert!(out.len() >= (ROWS - 1) * stride + COLUMNS);
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-    // SAFETY: `multiply`, which alone calls this, holds configured tiles; the asserts above are the
+    // SAFETY: `multiply` and `multiply_part`, which alone call this, hold configured tiles; the asserts above are the
     // bounds of everything that is read and written.
     unsafe {
         x86::multiply_block(steps, left.as_ptr(), right.as_ptr(), out.as_mut_ptr(), stride, add);

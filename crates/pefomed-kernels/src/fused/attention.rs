@@ -9,6 +9,7 @@ use super::rms_norm;
 use super::rotary::RotaryTable;
 use super::tree_attention::{self, Projections, Tiles};
 use crate::attention::TreeRanges;
+use crate::buffer::Buffer;
 use crate::frozen::FrozenLinear;
 use crate::host_function::{HostFunction, Kept};
 
@@ -98,10 +99,10 @@ impl fmt::Debug for AttentionHalf {
 /// Kept for the backward pass.
 struct State {
     scales: Vec<f32>,
-    qkv: Vec<f32>,
-    mixed: Vec<f32>,
-    logs: Vec<f32>,
-    narrow: [Option<Vec<f32>>; 4],
+    qkv: Buffer,
+    mixed: Buffer,
+    logs: Buffer,
+    narrow: [Option<Buffer>; 4],
 }
 
 impl AttentionHalf {
@@ -118,7 +119,7 @@ impl AttentionHalf {
     /// for a cache.
     pub fn forward_with_qkv(&self, inputs: &[&[f32]]) -> (Vec<f32>, Vec<f32>) {
         let (out, state) = self.compute(inputs);
-        (out, state.qkv)
+        (out, state.qkv.into_vec())
     }
 
     fn compute(&self, inputs: &[&[f32]]) -> (Vec<f32>, State) {
@@ -143,12 +144,12 @@ impl Projected {
         x: &[f32],
         rotary: &RotaryTable,
         updates: &[Option<LowRank<'_>>; 4],
-    ) -> (Vec<f32>, Vec<f32>, [Option<Vec<f32>>; 3]) {
+    ) -> (Buffer, Vec<f32>, [Option<Buffer>; 3]) {
         let Self { norm, eps, qkv: project, shape, .. } = self;
         let width = shape.width();
-        let mut normed = vec![0.0; x.len()];
+        let mut normed = Buffer::unwritten(x.len());
         let scales = rms_norm::forward(x, norm, *eps, &mut normed);
-        let mut qkv = vec![0.0; x.len() / norm.len() * width];
+        let mut qkv = Buffer::unwritten(x.len() / norm.len() * width);
         project.forward(&normed, &mut qkv, false);
         let [q, k, v] = shape.parts();
         let narrow = [(0, q), (1, k), (2, v)].map(|(site, columns)| {
@@ -164,7 +165,7 @@ impl Projected {
         x: &[f32],
         mixed: &[f32],
         updates: &[Option<LowRank<'_>>; 4],
-    ) -> (Vec<f32>, Option<Vec<f32>>) {
+    ) -> (Vec<f32>, Option<Buffer>) {
         let mut out = x.to_vec();
         self.output.forward(mixed, &mut out, true);
         let all = Columns::all(self.norm.len());
@@ -184,7 +185,7 @@ impl Projected {
     ) -> Vec<f32> {
         let updates = join(sites, inputs, self.qkv.multiplier());
         let (qkv, ..) = self.project(inputs[0], rotary, &updates);
-        self.finish(inputs[0], &attend(qkv), &updates).0
+        self.finish(inputs[0], &attend(qkv.into_vec()), &updates).0
     }
 }
 
@@ -213,7 +214,7 @@ impl HostFunction for AttentionHalf {
         let [q_update, k_update, v_update, o_update] = join(&self.sites, inputs, by);
         let mut gradients = vec![Vec::new(); inputs.len()];
 
-        let mut d_mixed = vec![0.0; state.mixed.len()];
+        let mut d_mixed = Buffer::unwritten(state.mixed.len());
         output.backward(gradient, &mut d_mixed, false);
         if let (Some(update), Some(narrow)) = (o_update, &state.narrow[3]) {
             let (from, all) = ((&state.mixed[..], &narrow[..]), Columns::all(norm.len()));
@@ -229,7 +230,7 @@ impl HostFunction for AttentionHalf {
         drop(d_mixed);
         self.layout.rotary.turn_back(&mut d_qkv, width, shape.heads + shape.key_heads);
 
-        let mut d_normed = vec![0.0; rows * norm.len()];
+        let mut d_normed = Buffer::unwritten(rows * norm.len());
         project.backward(&d_qkv, &mut d_normed, false);
         let normed = rms_norm::again(x, norm, &state.scales);
         let updates = [q_update, k_update, v_update].into_iter().zip(&state.narrow);

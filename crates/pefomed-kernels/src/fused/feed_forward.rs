@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::low_rank::{Columns, LowRankSite, join};
 use super::rms_norm;
+use crate::buffer::Buffer;
 use crate::frozen::FrozenLinear;
 use crate::host_function::{HostFunction, Kept};
 use crate::parallel::share;
@@ -42,8 +43,8 @@ impl fmt::Debug for FeedForwardHalf {
 /// Kept for the backward pass.
 struct State {
     scales: Vec<f32>,
-    gate_up: Vec<f32>,
-    narrow: [Option<Vec<f32>>; 3],
+    gate_up: Buffer,
+    narrow: [Option<Buffer>; 3],
 }
 
 /// Columns of gates and of ups, side by side.
@@ -52,49 +53,55 @@ fn halves(width: usize) -> [Columns; 2] {
 }
 
 /// `silu(gate) · up`, `[T, M]`, of gates and ups `[T, 2M]`.
-fn swiglu(gate_up: &[f32], width: usize) -> Vec<f32> {
-    let mut out = vec![0.0; gate_up.len() / 2];
+fn swiglu(gate_up: &[f32], width: usize) -> Buffer {
+    let mut out = Buffer::unwritten(gate_up.len() / 2);
     // The exponential weighs as much as a dozen numbers.
     let share = share(out.len() / width, 12 * width);
     let parts = gate_up.par_chunks(share * 2 * width).zip(out.par_chunks_mut(share * width));
     parts.for_each(|(gate_up, out)| {
-        widest(|| {
-            for (row, out) in gate_up.chunks_exact(2 * width).zip(out.chunks_exact_mut(width)) {
-                let (gate, up) = row.split_at(width);
-                for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
-                    *out = gate / (1.0 + exp(-gate)) * up;
+        widest(
+            #[inline(always)]
+            || {
+                for (row, out) in gate_up.chunks_exact(2 * width).zip(out.chunks_exact_mut(width)) {
+                    let (gate, up) = row.split_at(width);
+                    for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
+                        *out = gate / (1.0 + exp(-gate)) * up;
+                    }
                 }
-            }
-        });
+            },
+        );
     });
     out
 }
 
 /// Gradients of gates and ups, `[T, 2M]`, for the gradient of their product.
-fn swiglu_backward(gate_up: &[f32], gradient: &[f32], width: usize) -> Vec<f32> {
-    let mut out = vec![0.0; gate_up.len()];
+fn swiglu_backward(gate_up: &[f32], gradient: &[f32], width: usize) -> Buffer {
+    let mut out = Buffer::unwritten(gate_up.len());
     let share = share(gradient.len() / width, 12 * width);
     let read = gate_up.par_chunks(share * 2 * width).zip(gradient.par_chunks(share * width));
     read.zip(out.par_chunks_mut(share * 2 * width)).for_each(|((gate_up, gradient), out)| {
-        widest(|| {
-            let rows = gate_up.chunks_exact(2 * width).zip(gradient.chunks_exact(width));
-            for ((row, g), out) in rows.zip(out.chunks_exact_mut(2 * width)) {
-                let (gate, up) = row.split_at(width);
-                let (d_gate, d_up) = out.split_at_mut(width);
-                // One result a loop: with two the compiler gives up on vectors.
-                for (sigmoid, gate) in d_up.iter_mut().zip(gate) {
-                    *sigmoid = 1.0 / (1.0 + exp(-gate));
+        widest(
+            #[inline(always)]
+            || {
+                let rows = gate_up.chunks_exact(2 * width).zip(gradient.chunks_exact(width));
+                for ((row, g), out) in rows.zip(out.chunks_exact_mut(2 * width)) {
+                    let (gate, up) = row.split_at(width);
+                    let (d_gate, d_up) = out.split_at_mut(width);
+                    // One result a loop: with two the compiler gives up on vectors.
+                    for (sigmoid, gate) in d_up.iter_mut().zip(gate) {
+                        *sigmoid = 1.0 / (1.0 + exp(-gate));
+                    }
+                    for (((d_gate, sigmoid), gate), (g, up)) in
+                        d_gate.iter_mut().zip(&*d_up).zip(gate).zip(g.iter().zip(up))
+                    {
+                        *d_gate = g * up * sigmoid * (1.0 + gate * (1.0 - sigmoid));
+                    }
+                    for ((d_up, gate), g) in d_up.iter_mut().zip(gate).zip(g) {
+                        *d_up *= g * gate;
+                    }
                 }
-                for (((d_gate, sigmoid), gate), (g, up)) in
-                    d_gate.iter_mut().zip(&*d_up).zip(gate).zip(g.iter().zip(up))
-                {
-                    *d_gate = g * up * sigmoid * (1.0 + gate * (1.0 - sigmoid));
-                }
-                for ((d_up, gate), g) in d_up.iter_mut().zip(gate).zip(g) {
-                    *d_up *= g * gate;
-                }
-            }
-        });
+            },
+        );
     });
     out
 }
@@ -115,9 +122,9 @@ impl HostFunction for FeedForwardHalf {
         let FeedForward { norm, eps, gate_up: project, down } = &*self.weights;
         let (x, width) = (inputs[0], down.inputs());
         let [gate_update, up_update, down_update] = join(&self.sites, inputs, down.multiplier());
-        let mut normed = vec![0.0; x.len()];
+        let mut normed = Buffer::unwritten(x.len());
         let scales = rms_norm::forward(x, norm, *eps, &mut normed);
-        let mut gate_up = vec![0.0; x.len() / norm.len() * 2 * width];
+        let mut gate_up = Buffer::unwritten(x.len() / norm.len() * 2 * width);
         project.forward(&normed, &mut gate_up, false);
         let [gate, up] = halves(width);
         let gate = gate_update.map(|update| update.forward(&normed, &mut gate_up, &gate));
@@ -144,7 +151,7 @@ impl HostFunction for FeedForwardHalf {
         let [gate_update, up_update, down_update] = join(&self.sites, inputs, down.multiplier());
         let mut gradients = vec![Vec::new(); inputs.len()];
 
-        let mut d_product = vec![0.0; state.gate_up.len() / 2];
+        let mut d_product = Buffer::unwritten(state.gate_up.len() / 2);
         down.backward(gradient, &mut d_product, false);
         if let (Some(update), Some(narrow)) = (down_update, &state.narrow[2]) {
             let (product, all) = (swiglu(&state.gate_up, width), Columns::all(norm.len()));
@@ -154,7 +161,7 @@ impl HostFunction for FeedForwardHalf {
         let d_gate_up = swiglu_backward(&state.gate_up, &d_product, width);
         drop(d_product);
 
-        let mut d_normed = vec![0.0; x.len()];
+        let mut d_normed = Buffer::unwritten(x.len());
         project.backward(&d_gate_up, &mut d_normed, false);
         let updates = [gate_update, up_update].into_iter().zip(&state.narrow);
         if self.sites[..2].iter().any(Option::is_some) {

@@ -1,10 +1,10 @@
 //! A trained update of low rank on a frozen product: `y += scale · dropout(x) · Aᵀ · Bᵀ`.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use rayon::prelude::*;
 
+use crate::buffer::Buffer;
 use crate::dropout::Dropout;
 use crate::matmul::{Matrix, MatrixMut, Multiplier};
 use crate::parallel::share;
@@ -71,40 +71,35 @@ impl LowRank<'_> {
         self.b.len() / self.site.rank
     }
 
-    fn mask(&self) -> Option<Vec<f32>> {
+    fn mask(&self) -> Option<Buffer> {
         let (dropout, place) = self.site.dropout.as_ref()?;
         dropout.mask(*place, self.inputs())
     }
 
-    fn dropped<'x>(x: &'x [f32], mask: Option<&[f32]>) -> Cow<'x, [f32]> {
-        match mask {
-            None => Cow::Borrowed(x),
-            Some(mask) => {
-                let mut dropped = vec![0.0; x.len()];
-                let share = share(x.len(), 1);
-                let read = x.par_chunks(share).zip(mask.par_chunks(share));
-                dropped.par_chunks_mut(share).zip(read).for_each(|(dropped, (x, mask))| {
-                    for ((dropped, x), m) in dropped.iter_mut().zip(x).zip(mask) {
-                        *dropped = x * m;
-                    }
-                });
-                Cow::Owned(dropped)
+    /// `x` times the mask, in the memory of the mask.
+    fn dropped(x: &[f32], mask: Buffer) -> Buffer {
+        let mut dropped = mask;
+        let share = share(x.len(), 1);
+        dropped.par_chunks_mut(share).zip(x.par_chunks(share)).for_each(|(dropped, x)| {
+            for (dropped, x) in dropped.iter_mut().zip(x) {
+                *dropped *= x;
             }
-        }
+        });
+        dropped
     }
 
     /// Adds the update for `x` `[T, K]` to some columns of `y`. Returns `dropout(x) · Aᵀ`, `[T, r]`.
-    pub(super) fn forward(&self, x: &[f32], y: &mut [f32], columns: &Columns) -> Vec<f32> {
+    pub(super) fn forward(&self, x: &[f32], y: &mut [f32], columns: &Columns) -> Buffer {
         let (inputs, outputs, rank) = (self.inputs(), self.outputs(), self.site.rank);
         let (rows, by) = (x.len() / inputs, self.multiplier);
         assert_eq!(columns.range.len(), outputs);
-        let mut narrow = vec![0.0; rows * rank];
-        let mask = self.mask();
-        let x = Self::dropped(x, mask.as_deref());
+        let mut narrow = Buffer::unwritten(rows * rank);
+        let dropped = self.mask().map(|mask| Self::dropped(x, mask));
+        let x = dropped.as_deref().unwrap_or(x);
         let a = Matrix::new(self.a, rank, inputs);
         let b = Matrix::new(self.b, outputs, rank);
         let out = MatrixMut::new(&mut narrow, rows, rank);
-        by.multiply_rows(out, Matrix::new(&x, rows, inputs), a.transposed(), 1.0, false);
+        by.multiply_rows(out, Matrix::new(x, rows, inputs), a.transposed(), 1.0, false);
         let y = columns.of_mut(y);
         let out = MatrixMut::strided(y, rows, outputs, columns.width);
         by.multiply_rows(
@@ -131,13 +126,13 @@ impl LowRank<'_> {
         let (rows, scale, by) = (x.len() / inputs, self.site.scale, self.multiplier);
         let g = Matrix::strided(columns.of(g), rows, outputs, columns.width);
         let (a, b) = (Matrix::new(self.a, rank, inputs), Matrix::new(self.b, outputs, rank));
-        let mut d_narrow = vec![0.0; rows * rank];
+        let mut d_narrow = Buffer::unwritten(rows * rank);
         by.multiply_rows(MatrixMut::new(&mut d_narrow, rows, rank), g, b, scale, false);
         let d_narrow = Matrix::new(&d_narrow, rows, rank);
 
         let mask = self.mask();
         if let Some(mask) = &mask {
-            let mut update = vec![0.0; rows * inputs];
+            let mut update = Buffer::unwritten(rows * inputs);
             by.multiply_rows(MatrixMut::new(&mut update, rows, inputs), d_narrow, a, 1.0, false);
             let share = share(dx.len(), 1);
             let read = update.par_chunks(share).zip(mask.par_chunks(share));
@@ -149,11 +144,12 @@ impl LowRank<'_> {
         } else {
             by.multiply_rows(MatrixMut::new(dx, rows, inputs), d_narrow, a, 1.0, true);
         }
+        let dropped = mask.map(|mask| Self::dropped(x, mask));
+        let x = dropped.as_deref().unwrap_or(x);
         // Both sum over the rows, each on a thread of its own.
         let of_a = || {
-            let x = Self::dropped(x, mask.as_deref());
             let mut da = vec![0.0; self.a.len()];
-            let (out, x) = (MatrixMut::new(&mut da, rank, inputs), Matrix::new(&x, rows, inputs));
+            let (out, x) = (MatrixMut::new(&mut da, rank, inputs), Matrix::new(x, rows, inputs));
             by.multiply(out, d_narrow.transposed(), x, 1.0, false);
             da
         };

@@ -1,10 +1,4 @@
-//! Grouped-query attention over message trees, forward and backward, a tile of rows at a time.
-//!
-//! A row sees its tree's root and its own branch up to itself: two ranges. A tile of up to 64 rows,
-//! of the root or of neighbouring branches, is multiplied with the keys of those ranges only; its
-//! scores are the only ones that exist. Each row keeps the logarithm of its softmax sum, from which the
-//! backward pass computes the weights again (FlashAttention-2, arXiv 2307.08691, has the same
-//! recomputation; the ranges are those of message trees).
+//! Attention with products of any kind.
 
 #![expect(
     clippy::inline_always,
@@ -15,102 +9,10 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::AttentionShape;
-use crate::attention::TreeRanges;
-use crate::matmul::{Matrix, MatrixMut, Multiplier};
+use super::{HeadGradients, Projections, Tile, Tiles, sum_heads};
+use crate::buffer::Buffer;
+use crate::matmul::{Matrix, MatrixMut};
 use crate::simd::{exp, sum2, widest};
-
-/// Rows that are computed together.
-const TILE: usize = 64;
-
-/// Rows that see the same root, with the keys around them.
-struct Tile {
-    rows: Range<usize>,
-    /// Keys that all rows see; empty for rows of the root itself.
-    root: Range<usize>,
-    /// Keys of the rows' own part, of which each sees its own.
-    local: Range<usize>,
-}
-
-impl Tile {
-    fn keys(&self) -> usize {
-        self.root.len() + self.local.len()
-    }
-
-    /// The two ranges of keys that are not empty, each with its first column in the scores.
-    fn each_part(&self, mut with: impl FnMut(&Range<usize>, usize)) {
-        let mut column = 0;
-        for part in [&self.root, &self.local] {
-            if !part.is_empty() {
-                with(part, column);
-                column += part.len();
-            }
-        }
-    }
-
-    /// Columns of the tile's scores that a row may not see before and after those that it may:
-    /// it sees the root, nothing of `hidden`, and then its own part up to itself.
-    fn hidden(&self, row: usize, starts: &[usize]) -> (Range<usize>, usize) {
-        let root = self.root.len();
-        (root..root + starts[row] - self.local.start, root + row + 1 - self.local.start)
-    }
-}
-
-/// The layout of a batch, cut into tiles once for all layers.
-#[derive(Debug)]
-pub(super) struct Tiles {
-    /// In the order of their rows, without gaps.
-    all: Vec<Tile>,
-    /// Where the own part of each row begins.
-    starts: Vec<usize>,
-    /// Rows of each tree, and its tiles.
-    trees: Vec<(Range<usize>, Range<usize>)>,
-}
-
-impl std::fmt::Debug for Tile {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?} sees {:?} and {:?}", self.rows, self.root, self.local)
-    }
-}
-
-impl Tiles {
-    pub(super) fn new(trees: &[TreeRanges]) -> Self {
-        let mut this = Self { all: Vec::new(), starts: Vec::new(), trees: Vec::new() };
-        for tree in trees {
-            let first = this.all.len();
-            this.starts.extend(tree.root.clone().map(|_| tree.root.start));
-            for branch in &tree.branches {
-                this.starts.extend(branch.clone().map(|_| branch.start));
-            }
-            let end = tree.branches.last().map_or(tree.root.end, |branch| branch.end);
-            this.cut(tree.root.clone(), tree.root.start..tree.root.start);
-            this.cut(tree.root.end..end, tree.root.clone());
-            this.trees.push((tree.root.start..end, first..this.all.len()));
-        }
-        this
-    }
-
-    fn cut(&mut self, rows: Range<usize>, root: Range<usize>) {
-        for first in rows.clone().step_by(TILE) {
-            let rows = first..(first + TILE).min(rows.end);
-            let local = self.starts[first]..rows.end;
-            self.all.push(Tile { rows, root: root.clone(), local });
-        }
-    }
-
-    /// Number of rows.
-    pub(super) fn len(&self) -> usize {
-        self.starts.len()
-    }
-}
-
-/// Queries, keys and values `[T, (H + 2K)·D]`, each row's side by side, and how they are multiplied.
-#[derive(Clone, Copy)]
-pub(super) struct Projections<'a> {
-    pub(super) shape: AttentionShape,
-    pub(super) by: Multiplier,
-    pub(super) qkv: &'a [f32],
-}
 
 impl Projections<'_> {
     /// Scores of a tile under one head, scaled, into `scores` of `rows × keys`.
@@ -146,30 +48,26 @@ impl Projections<'_> {
 }
 
 /// Attention. Returns the mixed values `[T, H·D]` and the logarithm of each row's sum, `[T, H]`.
-pub(super) fn forward(projections: Projections<'_>, tiles: &Tiles) -> (Vec<f32>, Vec<f32>) {
+pub(super) fn forward(projections: Projections<'_>, tiles: &Tiles) -> (Buffer, Buffer) {
     let shape = projections.shape;
     let (heads, dim) = (shape.heads, shape.head_dim);
-    let mut out = vec![0.0; tiles.len() * heads * dim];
-    let mut logs = vec![0.0; tiles.len() * heads];
-    let (mut out_left, mut logs_left) = (&mut out[..], &mut logs[..]);
-    let mut work = Vec::with_capacity(tiles.all.len());
-    for tile in &tiles.all {
-        let (out, rest) = out_left.split_at_mut(tile.rows.len() * heads * dim);
-        let (logs, rest_logs) = logs_left.split_at_mut(tile.rows.len() * heads);
-        (out_left, logs_left) = (rest, rest_logs);
-        work.push((tile, out, logs));
-    }
+    let mut out = Buffer::unwritten(tiles.len() * heads * dim);
+    let mut logs = Buffer::unwritten(tiles.len() * heads);
+    let work = tiles.deal_out(&mut out, heads * dim, &mut logs, heads);
     work.into_par_iter().with_max_len(1).for_each_init(Vec::new, |weights, (tile, out, logs)| {
         let keys = tile.keys();
         for head in 0..heads {
             projections.scores(tile, head, weights);
-            widest(|| {
-                let rows = tile.rows.clone().zip(weights.chunks_exact_mut(keys));
-                for ((row, weights), logs) in rows.zip(logs.chunks_exact_mut(heads)) {
-                    let (hidden, end) = tile.hidden(row, &tiles.starts);
-                    logs[head] = softmax(weights, hidden, end);
-                }
-            });
+            widest(
+                #[inline(always)]
+                || {
+                    let rows = tile.rows.clone().zip(weights.chunks_exact_mut(keys));
+                    for ((row, weights), logs) in rows.zip(logs.chunks_exact_mut(heads)) {
+                        let (hidden, end) = tile.hidden(row, &tiles.starts);
+                        logs[head] = softmax(weights, hidden, end);
+                    }
+                },
+            );
             let (column, out) = (shape.value_column(head), &mut out[head * dim..]);
             projections.mix(tile, weights, column, out, heads * dim);
         }
@@ -212,38 +110,16 @@ pub(super) fn backward(
     tiles: &Tiles,
     (out, logs): (&[f32], &[f32]),
     g: &[f32],
-) -> Vec<f32> {
-    let Projections { shape, qkv, .. } = projections;
-    let (heads, dim, width) = (shape.heads, shape.head_dim, shape.width());
-    let work: Vec<(usize, usize)> =
-        (0..tiles.trees.len()).flat_map(|tree| (0..heads).map(move |head| (tree, head))).collect();
+) -> Buffer {
+    let shape = projections.shape;
+    let work = tiles.each_head(shape.heads);
     let pass = Pass { projections, tiles, out, logs, g };
     let parts: Vec<HeadGradients> = work
         .par_iter()
         .with_max_len(1)
         .map_init(Default::default, |scratch, &(tree, head)| pass.backward(tree, head, scratch))
         .collect();
-    // Heads that share keys and values add up, always in the same order.
-    let mut d_qkv = vec![0.0; qkv.len()];
-    for (part, &(tree, head)) in parts.iter().zip(&work) {
-        let to = [head * dim, shape.key_column(head), shape.value_column(head)];
-        for (values, column) in [&part.q, &part.k, &part.v].into_iter().zip(to) {
-            let first = tiles.trees[tree].0.start * width;
-            let rows = d_qkv[first..].chunks_exact_mut(width).zip(values.chunks_exact(dim));
-            for (row, values) in rows {
-                let row = &mut row[column..column + dim];
-                row.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
-            }
-        }
-    }
-    d_qkv
-}
-
-/// Gradients of one head's queries, keys and values over the rows of a tree, `[t, D]` each.
-struct HeadGradients {
-    q: Vec<f32>,
-    k: Vec<f32>,
-    v: Vec<f32>,
+    sum_heads(shape, tiles, &work, &parts)
 }
 
 /// What the backward pass of every head reads.
@@ -265,7 +141,7 @@ impl Pass<'_> {
         let Projections { shape, by, qkv } = self.projections;
         let (heads, dim, width) = (shape.heads, shape.head_dim, shape.width());
         let (tree_rows, tree_tiles) = self.tiles.trees[tree].clone();
-        let empty = || vec![0.0; tree_rows.len() * dim];
+        let empty = || Buffer::zeros(tree_rows.len() * dim);
         let mut gradients = HeadGradients { q: empty(), k: empty(), v: empty() };
         for tile in &self.tiles.all[tree_tiles] {
             let (rows, keys) = (tile.rows.len(), tile.keys());
@@ -282,7 +158,10 @@ impl Pass<'_> {
                 let out = MatrixMut::strided(&mut d_scores[column..], rows, part.len(), keys);
                 by.multiply(out, g_rows, v, 1.0, false);
             });
-            widest(|| self.scores_backward(tile, head, weights, d_scores));
+            widest(
+                #[inline(always)]
+                || self.scores_backward(tile, head, weights, d_scores),
+            );
 
             // Queries: dS · K.
             let d_q = &mut gradients.q[(tile.rows.start - tree_rows.start) * dim..];

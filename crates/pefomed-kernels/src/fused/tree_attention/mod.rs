@@ -1,0 +1,206 @@
+//! Grouped-query attention over message trees, forward and backward, a tile of rows at a time.
+//!
+//! A row sees its tree's root and its own branch up to itself: two ranges. A tile of up to 64 rows,
+//! of the root or of neighbouring branches, is multiplied with the keys of those ranges only; its
+//! scores are the only ones that exist. Each row keeps the logarithm of its softmax sum, from which the
+//! backward pass computes the weights again (FlashAttention-2, arXiv 2307.08691, has the same
+//! recomputation; the ranges are those of message trees).
+//!
+//! [`general`] multiplies as the frozen weights are multiplied; [`tiled`] is the same for the matrix
+//! tiles of the processor.
+
+mod general;
+mod tiled;
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::AttentionShape;
+use crate::attention::TreeRanges;
+use crate::bf16::Kernel;
+use crate::buffer::Buffer;
+use crate::matmul::Multiplier;
+
+/// Rows that are computed together.
+const TILE: usize = 64;
+
+/// Rows that see the same root, with the keys around them.
+struct Tile {
+    rows: Range<usize>,
+    /// Keys that all rows see; empty for rows of the root itself.
+    root: Range<usize>,
+    /// Keys of the rows' own part, of which each sees its own.
+    local: Range<usize>,
+}
+
+impl Tile {
+    fn keys(&self) -> usize {
+        self.root.len() + self.local.len()
+    }
+
+    /// The two ranges of keys that are not empty, each with its first column in the scores.
+    fn each_part(&self, mut with: impl FnMut(&Range<usize>, usize)) {
+        let mut column = 0;
+        for part in [&self.root, &self.local] {
+            if !part.is_empty() {
+                with(part, column);
+                column += part.len();
+            }
+        }
+    }
+
+    /// Columns of the tile's scores that a row may not see before and after those that it may:
+    /// it sees the root, nothing of `hidden`, and then its own part up to itself.
+    fn hidden(&self, row: usize, starts: &[usize]) -> (Range<usize>, usize) {
+        let root = self.root.len();
+        (root..root + starts[row] - self.local.start, root + row + 1 - self.local.start)
+    }
+}
+
+/// The layout of a batch, cut into tiles once for all layers.
+#[derive(Debug)]
+pub(super) struct Tiles {
+    /// In the order of their rows, without gaps.
+    all: Vec<Tile>,
+    /// Where the own part of each row begins.
+    starts: Vec<usize>,
+    /// Rows of each tree, and its tiles.
+    trees: Vec<(Range<usize>, Range<usize>)>,
+}
+
+impl std::fmt::Debug for Tile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} sees {:?} and {:?}", self.rows, self.root, self.local)
+    }
+}
+
+impl Tiles {
+    pub(super) fn new(trees: &[TreeRanges]) -> Self {
+        let mut this = Self { all: Vec::new(), starts: Vec::new(), trees: Vec::new() };
+        for tree in trees {
+            let first = this.all.len();
+            this.starts.extend(tree.root.clone().map(|_| tree.root.start));
+            for branch in &tree.branches {
+                this.starts.extend(branch.clone().map(|_| branch.start));
+            }
+            let end = tree.branches.last().map_or(tree.root.end, |branch| branch.end);
+            this.cut(tree.root.clone(), tree.root.start..tree.root.start);
+            this.cut(tree.root.end..end, tree.root.clone());
+            this.trees.push((tree.root.start..end, first..this.all.len()));
+        }
+        this
+    }
+
+    fn cut(&mut self, rows: Range<usize>, root: Range<usize>) {
+        for first in rows.clone().step_by(TILE) {
+            let rows = first..(first + TILE).min(rows.end);
+            let local = self.starts[first]..rows.end;
+            self.all.push(Tile { rows, root: root.clone(), local });
+        }
+    }
+
+    /// Number of rows.
+    pub(super) fn len(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// The tree that a tile belongs to.
+    fn tree_of(&self, tile: &Tile) -> usize {
+        self.trees.partition_point(|(rows, _)| rows.end <= tile.rows.start)
+    }
+
+    /// Each tile with its rows of two matrices, which are as wide as is said.
+    fn deal_out<'a>(
+        &'a self,
+        mut first: &'a mut [f32],
+        first_width: usize,
+        mut second: &'a mut [f32],
+        second_width: usize,
+    ) -> Vec<(&'a Tile, &'a mut [f32], &'a mut [f32])> {
+        let deal = |tile: &'a Tile| {
+            let rows = tile.rows.len();
+            let mine = first.split_off_mut(..rows * first_width).unwrap_or_default();
+            let mine_too = second.split_off_mut(..rows * second_width).unwrap_or_default();
+            (tile, mine, mine_too)
+        };
+        self.all.iter().map(deal).collect()
+    }
+
+    /// Every tree with every one of so many heads.
+    fn each_head(&self, heads: usize) -> Vec<(usize, usize)> {
+        (0..self.trees.len()).flat_map(|tree| (0..heads).map(move |head| (tree, head))).collect()
+    }
+}
+
+/// Queries, keys and values `[T, (H + 2K)·D]`, each row's side by side, and how they are multiplied.
+#[derive(Clone, Copy)]
+pub(super) struct Projections<'a> {
+    pub(super) shape: AttentionShape,
+    pub(super) by: Multiplier,
+    pub(super) qkv: &'a [f32],
+}
+
+/// Attention. Returns the mixed values `[T, H·D]` and the logarithm of each row's sum, `[T, H]`.
+pub(super) fn forward(projections: Projections<'_>, tiles: &Tiles) -> (Buffer, Buffer) {
+    match projections.by {
+        Multiplier::Bf16(Kernel::Tile) => tiled::forward(projections, tiles),
+        _ => general::forward(projections, tiles),
+    }
+}
+
+/// Gradient of `qkv` for the gradient `g` `[T, H·D]` of `out`.
+pub(super) fn backward(
+    projections: Projections<'_>,
+    tiles: &Tiles,
+    kept: (&[f32], &[f32]),
+    g: &[f32],
+) -> Buffer {
+    match projections.by {
+        Multiplier::Bf16(Kernel::Tile) => tiled::backward(projections, tiles, kept, g),
+        _ => general::backward(projections, tiles, kept, g),
+    }
+}
+
+/// Gradients of one head's queries, keys and values over the rows of a tree, `[t, D]` each.
+struct HeadGradients {
+    q: Buffer,
+    k: Buffer,
+    v: Buffer,
+}
+
+/// The gradient of `qkv` from those of every tree and head in `work`. Heads that share keys and values
+/// add up, always in the same order.
+fn sum_heads(
+    shape: AttentionShape,
+    tiles: &Tiles,
+    work: &[(usize, usize)],
+    parts: &[HeadGradients],
+) -> Buffer {
+    let (dim, width) = (shape.head_dim, shape.width());
+    let mut d_qkv = Buffer::unwritten(tiles.len() * width);
+    d_qkv.par_chunks_mut(TILE * width).enumerate().for_each(|(chunk, d_qkv)| {
+        let rows = chunk * TILE..chunk * TILE + d_qkv.len() / width;
+        d_qkv.fill(0.0);
+        for (part, &(tree, head)) in parts.iter().zip(work) {
+            let tree = &tiles.trees[tree].0;
+            let both = rows.start.max(tree.start)..rows.end.min(tree.end);
+            if both.is_empty() {
+                continue;
+            }
+            let to = [head * dim, shape.key_column(head), shape.value_column(head)];
+            for (values, column) in [&part.q, &part.k, &part.v].into_iter().zip(to) {
+                let values = values[(both.start - tree.start) * dim..].chunks_exact(dim);
+                let sums = d_qkv[(both.start - rows.start) * width..].chunks_exact_mut(width);
+                for (sums, values) in sums.zip(values).take(both.len()) {
+                    let sums = &mut sums[column..column + dim];
+                    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+                }
+            }
+        }
+    });
+    d_qkv
+}
+
+#[cfg(test)]
+mod tests;
