@@ -14,15 +14,18 @@
 mod pack;
 mod rounding;
 pub(crate) mod softmax;
+pub(crate) mod swiglu;
 pub(crate) mod tile;
 mod vector;
 
 use std::cell::Cell;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use rayon::prelude::*;
 
 use crate::matmul::{Matrix, MatrixMut};
+use tile::LeftTiles;
 
 /// Floating-point operations below which a product stays on one thread.
 const WORTH_A_THREAD: usize = 4_000_000;
@@ -130,18 +133,44 @@ impl Panels {
 
     /// `out = a · matrix`, or `out += …`, on all threads. Rows or columns of `a` must be without gaps.
     pub(crate) fn multiply_rows(&self, out: MatrixMut<'_>, a: Matrix<'_>, add: bool) {
-        let rows = a.rows();
+        self.on_all_threads(out, |out, rows| self.multiply(out, a.some_rows(rows), add));
+    }
+
+    /// As [`multiply_rows`](Self::multiply_rows), for a left factor that exists only in tiles: `make`
+    /// puts some of its rows into them.
+    ///
+    /// # Panics
+    /// When the panels are not for tiles.
+    pub(crate) fn multiply_made(
+        &self,
+        out: MatrixMut<'_>,
+        make: impl Fn(Range<usize>, &mut LeftTiles) + Sync,
+        add: bool,
+    ) {
+        assert_eq!(self.kernel, Kernel::Tile, "a left factor in tiles");
+        self.on_all_threads(out, |out, rows| {
+            tile::multiply(self, |left| make(rows, left), out, add);
+        });
+    }
+
+    /// Deals rows of `out` out to all threads: `multiply` gets them, and where they lie.
+    fn on_all_threads(
+        &self,
+        out: MatrixMut<'_>,
+        multiply: impl Fn(MatrixMut<'_>, Range<usize>) + Sync,
+    ) {
+        let rows = out.rows();
         let work = 2 * rows * self.inner * self.columns;
         let threads = rayon::current_num_threads();
-        if threads == 1 || work < WORTH_A_THREAD {
-            self.multiply(out, a, add);
+        if rows == 0 || threads == 1 || work < WORTH_A_THREAD {
+            multiply(out, 0..rows);
             return;
         }
         // Whole blocks of rows for each thread; the sums of a row are the same in any of them.
         let chunk = rows.div_ceil(threads).next_multiple_of(self.kernel.rows());
         out.into_blocks(chunk).enumerate().for_each(|(index, out)| {
             let first = index * chunk;
-            self.multiply(out, a.some_rows(first..(first + chunk).min(rows)), add);
+            multiply(out, first..(first + chunk).min(rows));
         });
     }
 
@@ -158,7 +187,7 @@ impl Panels {
             return;
         }
         match self.kernel {
-            Kernel::Tile => tile::multiply(self, a, out, add),
+            Kernel::Tile => tile::multiply(self, |left| left.pack(a), out, add),
             Kernel::Vector => vector::multiply(self, a, out, add),
         }
     }

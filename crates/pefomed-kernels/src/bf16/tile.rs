@@ -47,14 +47,20 @@ pub(super) fn available() -> bool {
     }
 }
 
-/// `out = a · right`, or `out += …`, on this thread.
-pub(super) fn multiply(right: &Panels, a: Matrix<'_>, mut out: MatrixMut<'_>, add: bool) {
+/// `out = left · right`, or `out += …`, on this thread, for the rows that `make` puts into tiles.
+pub(super) fn multiply(
+    right: &Panels,
+    make: impl FnOnce(&mut LeftTiles),
+    mut out: MatrixMut<'_>,
+    add: bool,
+) {
     thread_local! {
         static LINES: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
     }
-    let (count, steps) = (a.rows(), right.pairs / PAIRS);
+    let (count, steps) = (out.rows(), right.pairs / PAIRS);
     let mut packed = LeftTiles { lines: LINES.take(), ..LeftTiles::default() };
-    packed.pack(a);
+    make(&mut packed);
+    assert_eq!((packed.rows(), packed.steps), (count.next_multiple_of(ROWS), steps));
     let (out, stride) = out.parts();
     let mut edge = [[0.0_f32; COLUMNS]; ROWS];
     let _configured = Configured::here();
@@ -115,12 +121,17 @@ impl LeftTiles {
     /// Packs `a`. Rows and pairs that fill the last block are zero.
     pub(crate) fn pack(&mut self, a: Matrix<'_>) {
         self.reshape(a.rows(), a.columns());
-        for row in a.rows()..self.rows() {
+        self.clear_rows(a.rows());
+        pack_left(a, self);
+    }
+
+    /// Puts zeros into all rows from the `first` on.
+    pub(super) fn clear_rows(&mut self, first: usize) {
+        for row in first..self.rows() {
             for step in 0..self.steps {
                 self.put(row, step, Line::ZERO);
             }
         }
-        pack_left(a, self);
     }
 
     /// Makes room for so many rows and so long an inner dimension. Every row of every block is to be

@@ -165,6 +165,14 @@ impl FrozenLinear {
         }
     }
 
+    /// `Wᵀ` and `W` as matrix tiles multiply them, if they are packed so.
+    pub(crate) fn in_tiles(&self) -> Option<[&Panels; 2]> {
+        match &self.weight {
+            Weight::Bf16 { kernel: Kernel::Tile, forward, backward } => Some([forward, backward]),
+            _ => None,
+        }
+    }
+
     /// `y = x · Wᵀ` for `x` `[M, K]` and `y` `[M, N]`, or `y += …`.
     pub fn forward(&self, x: &[f32], y: &mut [f32], add: bool) {
         let rows = x.len() / self.inputs;

@@ -12,6 +12,7 @@ use crate::attention::TreeRanges;
 use crate::buffer::Buffer;
 use crate::frozen::FrozenLinear;
 use crate::host_function::{HostFunction, Kept};
+use crate::parallel::copied;
 
 /// How the columns of queries, keys and values are cut into heads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,7 +167,7 @@ impl Projected {
         mixed: &[f32],
         updates: &[Option<LowRank<'_>>; 4],
     ) -> (Vec<f32>, Option<Buffer>) {
-        let mut out = x.to_vec();
+        let mut out = copied(x);
         self.output.forward(mixed, &mut out, true);
         let all = Columns::all(self.norm.len());
         let narrow = updates[3].map(|update| update.forward(mixed, &mut out, &all));
@@ -240,7 +241,7 @@ impl HostFunction for AttentionHalf {
                 update.backward(from, to, &mut d_normed, wanted, &mut gradients);
             }
         }
-        let mut dx = gradient.to_vec();
+        let mut dx = copied(gradient);
         rms_norm::backward(x, norm, &state.scales, &d_normed, &mut dx);
         gradients[0] = dx;
         gradients

@@ -2,17 +2,20 @@
 //! residual.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use super::low_rank::{Columns, LowRankSite, join};
 use super::rms_norm;
+use crate::bf16::{Panels, swiglu as tiles};
 use crate::buffer::Buffer;
 use crate::frozen::FrozenLinear;
 use crate::host_function::{HostFunction, Kept};
-use crate::parallel::share;
-use crate::simd::{exp, widest};
+use crate::matmul::MatrixMut;
+use crate::parallel::{copied, share};
+use crate::simd::{self, exp, widest};
 
 /// The frozen weights of the half.
 #[derive(Clone, Debug)]
@@ -89,7 +92,7 @@ fn swiglu_backward(gate_up: &[f32], gradient: &[f32], width: usize) -> Buffer {
                     let (d_gate, d_up) = out.split_at_mut(width);
                     // One result a loop: with two the compiler gives up on vectors.
                     for (sigmoid, gate) in d_up.iter_mut().zip(gate) {
-                        *sigmoid = 1.0 / (1.0 + exp(-gate));
+                        *sigmoid = simd::sigmoid(*gate);
                     }
                     for (((d_gate, sigmoid), gate), (g, up)) in
                         d_gate.iter_mut().zip(&*d_up).zip(gate).zip(g.iter().zip(up))
@@ -111,6 +114,11 @@ impl FeedForwardHalf {
     pub fn new(weights: Arc<FeedForward>, sites: [Option<LowRankSite>; 3]) -> Self {
         Self { weights, sites }
     }
+
+    /// A map's panels, if it is multiplied by tiles that SwiGLU can be made in.
+    fn in_tiles<'a>(&self, map: &'a FrozenLinear) -> Option<[&'a Panels; 2]> {
+        map.in_tiles().filter(|_| tiles::fits(self.weights.down.inputs()))
+    }
 }
 
 impl HostFunction for FeedForwardHalf {
@@ -130,11 +138,21 @@ impl HostFunction for FeedForwardHalf {
         let gate = gate_update.map(|update| update.forward(&normed, &mut gate_up, &gate));
         let up = up_update.map(|update| update.forward(&normed, &mut gate_up, &up));
         drop(normed);
-        let product = swiglu(&gate_up, width);
-        let mut out = x.to_vec();
-        down.forward(&product, &mut out, true);
-        let all = Columns::all(norm.len());
-        let last = down_update.map(|update| update.forward(&product, &mut out, &all));
+        let mut out = copied(x);
+        let mut last = None;
+        if let (Some([panels, _]), None) = (self.in_tiles(down), down_update) {
+            let to = MatrixMut::new(&mut out, x.len() / norm.len(), norm.len());
+            let make = |rows: Range<usize>, left: &mut _| {
+                let rows = rows.start * 2 * width..rows.end * 2 * width;
+                tiles::product(&gate_up[rows], width, left);
+            };
+            panels.multiply_made(to, make, true);
+        } else {
+            let product = swiglu(&gate_up, width);
+            down.forward(&product, &mut out, true);
+            let all = Columns::all(norm.len());
+            last = down_update.map(|update| update.forward(&product, &mut out, &all));
+        }
         (out, Arc::new(State { scales, gate_up, narrow: [gate, up, last] }))
     }
 
@@ -158,14 +176,20 @@ impl HostFunction for FeedForwardHalf {
             let (from, to) = ((&product[..], &narrow[..]), (gradient, &all));
             update.backward(from, to, &mut d_product, wanted, &mut gradients);
         }
-        let d_gate_up = swiglu_backward(&state.gate_up, &d_product, width);
-        drop(d_product);
-
         let mut d_normed = Buffer::unwritten(x.len());
-        project.backward(&d_gate_up, &mut d_normed, false);
-        let updates = [gate_update, up_update].into_iter().zip(&state.narrow);
-        if self.sites[..2].iter().any(Option::is_some) {
+        if let (Some([_, panels]), None, None) = (self.in_tiles(project), gate_update, up_update) {
+            let to = MatrixMut::new(&mut d_normed, x.len() / norm.len(), norm.len());
+            let make = |rows: Range<usize>, left: &mut _| {
+                let (first, end) = (rows.start * width, rows.end * width);
+                let gate_up = &state.gate_up[2 * first..2 * end];
+                tiles::gradients(gate_up, &d_product[first..end], width, left);
+            };
+            panels.multiply_made(to, make, false);
+        } else {
+            let d_gate_up = swiglu_backward(&state.gate_up, &d_product, width);
+            project.backward(&d_gate_up, &mut d_normed, false);
             let normed = rms_norm::again(x, norm, &state.scales);
+            let updates = [gate_update, up_update].into_iter().zip(&state.narrow);
             for ((update, narrow), columns) in updates.zip(&halves(width)) {
                 if let (Some(update), Some(narrow)) = (update, narrow) {
                     let (from, to) = ((&normed[..], &narrow[..]), (&d_gate_up[..], columns));
@@ -173,9 +197,46 @@ impl HostFunction for FeedForwardHalf {
                 }
             }
         }
-        let mut dx = gradient.to_vec();
+        drop(d_product);
+        let mut dx = copied(gradient);
         rms_norm::backward(x, norm, &state.scales, &d_normed, &mut dx);
         gradients[0] = dx;
         gradients
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bf16::Kernel;
+    use crate::matmul::Matrix;
+    use crate::testing::values;
+
+    #[test]
+    fn what_is_made_in_tiles_is_what_is_packed_into_them() {
+        if !Kernel::all().any(|kernel| kernel == Kernel::Tile) {
+            return;
+        }
+        let (rows, width, columns) = (45, 64, 37);
+        let gate_up = values(1, rows * 2 * width);
+        let gradient = values(2, rows * width);
+        let check = |inner: usize, packed: &[f32], make: &(dyn Fn(Range<usize>, &mut _) + Sync)| {
+            let weight = values(3, inner * columns);
+            let panels = Panels::new(Kernel::Tile, Matrix::new(&weight, inner, columns), 1.0);
+            let mut found = vec![0.0; rows * columns];
+            panels.multiply_made(MatrixMut::new(&mut found, rows, columns), make, false);
+            let mut wanted = vec![0.0; rows * columns];
+            let (out, packed) =
+                (MatrixMut::new(&mut wanted, rows, columns), Matrix::new(packed, rows, inner));
+            panels.multiply_rows(out, packed, false);
+            assert_eq!(found, wanted);
+        };
+        check(width, &swiglu(&gate_up, width), &|rows, left| {
+            tiles::product(&gate_up[rows.start * 2 * width..rows.end * 2 * width], width, left);
+        });
+        check(2 * width, &swiglu_backward(&gate_up, &gradient, width), &|rows, left| {
+            let (first, end) = (rows.start * width, rows.end * width);
+            tiles::gradients(&gate_up[2 * first..2 * end], &gradient[first..end], width, left);
+        });
     }
 }

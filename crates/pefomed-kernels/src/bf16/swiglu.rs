@@ -1,0 +1,80 @@
+//! SwiGLU (arXiv 2002.05202) and its derivative, rounded to bfloat16 in the order in which tiles multiply:
+//! the product that follows reads them from where they were made.
+
+#![allow(unsafe_code)]
+
+use super::pack::LeftFactor;
+use super::rounding::round_pairs;
+use super::tile::LeftTiles;
+use super::{Line, vector};
+use crate::simd::{exp, sigmoid};
+
+/// Numbers of a step: the inner dimension of a left factor advances by as many.
+const STEP: usize = 2 * Line::WORDS;
+
+/// Whether gates of this width fill whole steps.
+pub(crate) fn fits(width: usize) -> bool {
+    width.is_multiple_of(STEP)
+}
+
+/// `silu(gate) · up`, `[T, M]`, of gates and ups `[T, 2M]`, for an `M` that [`fits`].
+pub(crate) fn product(gate_up: &[f32], width: usize, left: &mut LeftTiles) {
+    assert!(vector::available() && fits(width));
+    let rows = gate_up.len() / (2 * width);
+    left.reshape(rows, width);
+    left.clear_rows(rows);
+    #[allow(unused_unsafe, reason = "it is safe where there are no such instructions")]
+    // SAFETY: the processor has the instructions.
+    unsafe {
+        products(gate_up, width, left);
+    }
+}
+
+/// Gradients of gates and ups, `[T, 2M]`, for the gradient `[T, M]` of their product and an `M` that
+/// [`fits`].
+pub(crate) fn gradients(gate_up: &[f32], gradient: &[f32], width: usize, left: &mut LeftTiles) {
+    assert!(vector::available() && fits(width) && gate_up.len() == 2 * gradient.len());
+    let rows = gradient.len() / width;
+    left.reshape(rows, 2 * width);
+    left.clear_rows(rows);
+    #[allow(unused_unsafe, reason = "it is safe where there are no such instructions")]
+    // SAFETY: the processor has the instructions.
+    unsafe {
+        both_gradients(gate_up, gradient, width, left);
+    }
+}
+
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx512f,avx512bw,avx512bf16"))]
+fn products(gate_up: &[f32], width: usize, left: &mut LeftTiles) {
+    for (row, gate_up) in gate_up.chunks_exact(2 * width).enumerate() {
+        let (gate, up) = gate_up.split_at(width);
+        let steps = gate.as_chunks::<STEP>().0.iter().zip(up.as_chunks::<STEP>().0);
+        for (step, (gate, up)) in steps.enumerate() {
+            let mut product = [0.0_f32; STEP];
+            for lane in 0..STEP {
+                product[lane] = gate[lane] / (1.0 + exp(-gate[lane])) * up[lane];
+            }
+            left.put(row, step, round_pairs(&product, 1.0));
+        }
+    }
+}
+
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx512f,avx512bw,avx512bf16"))]
+fn both_gradients(gate_up: &[f32], gradient: &[f32], width: usize, left: &mut LeftTiles) {
+    let rows = gate_up.chunks_exact(2 * width).zip(gradient.chunks_exact(width));
+    for (row, (gate_up, gradient)) in rows.enumerate() {
+        let (gate, up) = gate_up.split_at(width);
+        let steps = gate.as_chunks::<STEP>().0.iter().zip(up.as_chunks::<STEP>().0);
+        for (step, ((gate, up), g)) in steps.zip(gradient.as_chunks::<STEP>().0).enumerate() {
+            let (mut d_gate, mut d_up) = ([0.0_f32; STEP], [0.0_f32; STEP]);
+            for lane in 0..STEP {
+                let (gate, up, g) = (gate[lane], up[lane], g[lane]);
+                let sigmoid = sigmoid(gate);
+                d_gate[lane] = g * up * sigmoid * (1.0 + gate * (1.0 - sigmoid));
+                d_up[lane] = sigmoid * (g * gate);
+            }
+            left.put(row, step, round_pairs(&d_gate, 1.0));
+            left.put(row, width / STEP + step, round_pairs(&d_up, 1.0));
+        }
+    }
+}
