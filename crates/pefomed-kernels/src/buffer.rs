@@ -18,37 +18,53 @@ pub(crate) struct Buffer {
 }
 
 /// Memory that nobody uses, by its length.
-static STOCK: Mutex<BTreeMap<usize, Vec<Vec<f32>>>> = Mutex::new(BTreeMap::new());
+struct Stock(BTreeMap<usize, Vec<Vec<f32>>>);
 
-/// Changes the stock. A panic elsewhere leaves it whole: it only ever loses or gains whole vectors.
-fn stock<R>(change: impl FnOnce(&mut BTreeMap<usize, Vec<Vec<f32>>>) -> R) -> R {
-    change(&mut STOCK.lock().unwrap_or_else(PoisonError::into_inner))
+static STOCK: Mutex<Stock> = Mutex::new(Stock(BTreeMap::new()));
+
+impl Stock {
+    /// Memory for so many numbers, and at most half as many again. Where there is none, as much as
+    /// will be taken anew is given up: batches differ in size, and the stock must not grow with each.
+    fn take(&mut self, count: usize) -> Option<Vec<f32>> {
+        if let Some((&length, _)) = self.0.range(count..=count + count / 2).next() {
+            return self.remove(length);
+        }
+        let mut given_up = 0;
+        while given_up < count {
+            let larger = self.0.range(count..).next();
+            let Some((&length, _)) = larger.or_else(|| self.0.last_key_value()) else { break };
+            given_up += length;
+            drop(self.remove(length));
+        }
+        None
+    }
+
+    fn remove(&mut self, length: usize) -> Option<Vec<f32>> {
+        let all = self.0.get_mut(&length)?;
+        let one = all.pop();
+        if all.is_empty() {
+            self.0.remove(&length);
+        }
+        one
+    }
+
+    fn put(&mut self, numbers: Vec<f32>) {
+        if !numbers.is_empty() {
+            self.0.entry(numbers.len()).or_default().push(numbers);
+        }
+    }
 }
 
-/// Takes a vector of the given length out of the stock.
-fn take(stock: &mut BTreeMap<usize, Vec<Vec<f32>>>, length: usize) -> Option<Vec<f32>> {
-    let all = stock.get_mut(&length)?;
-    let one = all.pop();
-    if all.is_empty() {
-        stock.remove(&length);
-    }
-    one
+/// Changes the common stock. A panic elsewhere leaves it whole: it only ever loses or gains whole
+/// vectors.
+fn stock<R>(change: impl FnOnce(&mut Stock) -> R) -> R {
+    change(&mut STOCK.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 impl Buffer {
     /// So many numbers, which may be anything until they are written.
     pub(crate) fn unwritten(count: usize) -> Self {
-        // One that is a quarter too large will do. Where there is none, one that is too small makes
-        // room, so that the stock does not grow with every new size.
-        let found = stock(|stock| {
-            let fit = stock.range(count..=count + count / 4).next().map(|(length, _)| *length);
-            if let Some(length) = fit {
-                return take(stock, length);
-            }
-            let small = stock.range(..count).next_back().map(|(length, _)| *length);
-            drop(small.and_then(|length| take(stock, length)));
-            None
-        });
+        let found = stock(|stock| stock.take(count));
         Self { numbers: found.unwrap_or_else(|| vec![0.0; count]), count }
     }
 
@@ -70,9 +86,7 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let numbers = mem::take(&mut self.numbers);
-        if !numbers.is_empty() {
-            stock(|stock| stock.entry(numbers.len()).or_default().push(numbers));
-        }
+        stock(|stock| stock.put(numbers));
     }
 }
 
@@ -96,19 +110,28 @@ mod tests {
 
     #[test]
     fn memory_is_used_again_by_what_is_no_larger_and_not_much_smaller() {
-        // Sizes that no other test has.
-        let mut buffer = Buffer::unwritten(1_000_003);
-        buffer.fill(7.0);
-        let at = buffer.as_ptr();
-        drop(buffer);
-        let small = Buffer::unwritten(500_001);
-        assert_ne!(small.as_ptr(), at);
-        let again = Buffer::unwritten(900_001);
-        assert_eq!((again.as_ptr(), again.len(), again[0]), (at, 900_001, 7.0));
-        drop(again);
-        let zeros = Buffer::zeros(1_000_003);
-        assert_eq!(zeros.as_ptr(), at);
-        assert!(zeros.iter().all(|number| *number == 0.0));
-        assert_eq!(zeros.into_vec().len(), 1_000_003);
+        let mut stock = Stock(BTreeMap::new());
+        for length in [0, 100, 200, 200, 400] {
+            stock.put(vec![7.0; length]);
+        }
+        assert_eq!(stock.take(150).unwrap(), [7.0; 200]);
+        assert_eq!(stock.take(200).unwrap(), [7.0; 200]);
+        assert!(stock.take(0).is_none());
+        // 400 is too much for 200, and what is left is too little: the larger is given up.
+        assert!(stock.take(200).is_none());
+        assert_eq!(stock.0.keys().copied().collect::<Vec<_>>(), [100]);
+        // More than there is: all is given up.
+        assert!(stock.take(1000).is_none());
+        assert!(stock.0.is_empty());
+    }
+
+    #[test]
+    fn a_buffer_counts_as_many_numbers_as_were_asked_for() {
+        drop(Buffer::unwritten(1000));
+        let mut buffer = Buffer::zeros(900);
+        assert_eq!(*buffer, [0.0; 900]);
+        buffer[899] = 1.0;
+        assert_eq!(buffer.into_vec().len(), 900);
+        assert!(Buffer::unwritten(0).is_empty());
     }
 }
