@@ -73,8 +73,8 @@ def main():
     as_json, rounds = sys.argv[1] == "true", int(sys.argv[2])
     paths = sys.argv[3:]
     say("building")
-    run(["cargo", "build", "--release", "-p", "pefomed"])
-    run(["cargo", "build", "--release", "-p", "pefomed-train", "--example", "block_stack"])
+    # As the tests build, so that the tensor framework is not compiled once more.
+    run(["cargo", "build", "--release", "--workspace", "--bins", "--examples"])
     rows = []
 
     def row(work, theirs, ours, goal, unit):

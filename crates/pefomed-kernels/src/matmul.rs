@@ -144,6 +144,20 @@ impl<'a> MatrixMut<'a> {
         MatrixMut { values, rows: self.rows, columns: columns.len(), row_step: self.row_step }
     }
 
+    /// Copies every element, row by row without gaps.
+    pub(crate) fn copy_to(&self, values: &mut [f32]) {
+        for (row, values) in values.chunks_exact_mut(self.columns).enumerate().take(self.rows) {
+            values.copy_from_slice(&self.values[row * self.row_step..][..self.columns]);
+        }
+    }
+
+    /// Sets every element to one of rows without gaps.
+    pub(crate) fn copy_from(&mut self, values: &[f32]) {
+        for (row, values) in values.chunks_exact(self.columns).enumerate().take(self.rows) {
+            self.values[row * self.row_step..][..self.columns].copy_from_slice(values);
+        }
+    }
+
     /// Sets every element to zero.
     pub(crate) fn clear(&mut self) {
         for row in 0..self.rows {

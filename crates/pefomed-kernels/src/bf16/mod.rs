@@ -24,6 +24,7 @@ use std::sync::LazyLock;
 
 use rayon::prelude::*;
 
+use crate::buffer::Buffer;
 use crate::matmul::{Matrix, MatrixMut};
 use tile::LeftTiles;
 
@@ -133,7 +134,9 @@ impl Panels {
 
     /// `out = a · matrix`, or `out += …`, on all threads. Rows or columns of `a` must be without gaps.
     pub(crate) fn multiply_rows(&self, out: MatrixMut<'_>, a: Matrix<'_>, add: bool) {
-        self.on_all_threads(out, |out, rows| self.multiply(out, a.some_rows(rows), add));
+        self.on_all_threads(out, add, |panels, rows, out| {
+            self.multiply_panels(panels, out, a.some_rows(rows), add);
+        });
     }
 
     /// As [`multiply_rows`](Self::multiply_rows), for a left factor that exists only in tiles: `make`
@@ -148,36 +151,82 @@ impl Panels {
         add: bool,
     ) {
         assert_eq!(self.kernel, Kernel::Tile, "a left factor in tiles");
-        self.on_all_threads(out, |out, rows| {
-            tile::multiply(self, |left| make(rows, left), out, add);
+        self.on_all_threads(out, add, |panels, rows, out| {
+            tile::multiply((self, panels), |left| make(rows, left), out, add);
         });
     }
 
-    /// Deals rows of `out` out to all threads: `multiply` gets them, and where they lie.
+    /// As [`multiply_rows`](Self::multiply_rows), on this thread.
+    pub(crate) fn multiply(&self, out: MatrixMut<'_>, a: Matrix<'_>, add: bool) {
+        self.multiply_panels(0..self.count(), out, a, add);
+    }
+
+    /// Number of panels.
+    fn count(&self) -> usize {
+        self.columns.div_ceil(self.kernel.lines() * Line::WORDS)
+    }
+
+    /// Columns of some panels.
+    fn columns_of(&self, panels: &Range<usize>) -> Range<usize> {
+        let width = self.kernel.lines() * Line::WORDS;
+        panels.start * width..(panels.end * width).min(self.columns)
+    }
+
+    /// Deals `out` out to all threads: `multiply` gets some panels, some rows, and what they make of
+    /// `out`. An element's sum is the same in any of them.
     fn on_all_threads(
         &self,
-        out: MatrixMut<'_>,
-        multiply: impl Fn(MatrixMut<'_>, Range<usize>) + Sync,
+        mut out: MatrixMut<'_>,
+        add: bool,
+        multiply: impl Fn(Range<usize>, Range<usize>, MatrixMut<'_>) + Sync,
     ) {
         let rows = out.rows();
         let work = 2 * rows * self.inner * self.columns;
         let threads = rayon::current_num_threads();
         if rows == 0 || threads == 1 || work < WORTH_A_THREAD {
-            multiply(out, 0..rows);
-            return;
+            multiply(0..self.count(), 0..rows, out);
+        } else if rows > self.kernel.rows() {
+            // Whole blocks of rows for each thread.
+            let chunk = rows.div_ceil(threads).next_multiple_of(self.kernel.rows());
+            out.into_blocks(chunk).enumerate().for_each(|(index, out)| {
+                let first = index * chunk;
+                multiply(0..self.count(), first..(first + chunk).min(rows), out);
+            });
+        } else {
+            // Panels for each thread; a few rows of them lie beside each other until all are done.
+            let share = self.count().div_ceil(threads);
+            let shares = (0..self.count()).step_by(share);
+            let mut parts: Vec<_> = shares
+                .map(|first| {
+                    let panels = first..(first + share).min(self.count());
+                    let columns = self.columns_of(&panels);
+                    let mut part = Buffer::unwritten(rows * columns.len());
+                    if add {
+                        out.some_columns(columns.clone()).copy_to(&mut part);
+                    }
+                    (panels, columns, part)
+                })
+                .collect();
+            parts.par_iter_mut().with_max_len(1).for_each(|(panels, columns, part)| {
+                multiply(panels.clone(), 0..rows, MatrixMut::new(part, rows, columns.len()));
+            });
+            for (_, columns, part) in parts {
+                out.some_columns(columns).copy_from(&part);
+            }
         }
-        // Whole blocks of rows for each thread; the sums of a row are the same in any of them.
-        let chunk = rows.div_ceil(threads).next_multiple_of(self.kernel.rows());
-        out.into_blocks(chunk).enumerate().for_each(|(index, out)| {
-            let first = index * chunk;
-            multiply(out, first..(first + chunk).min(rows));
-        });
     }
 
-    /// As [`multiply_rows`](Self::multiply_rows), on this thread.
-    pub(crate) fn multiply(&self, mut out: MatrixMut<'_>, a: Matrix<'_>, add: bool) {
-        assert_eq!((a.rows(), a.columns(), self.columns), (out.rows(), self.inner, out.columns()));
-        if a.rows() == 0 || self.columns == 0 {
+    /// `out = a · panels`, or `out += …`, on this thread.
+    fn multiply_panels(
+        &self,
+        panels: Range<usize>,
+        mut out: MatrixMut<'_>,
+        a: Matrix<'_>,
+        add: bool,
+    ) {
+        let columns = self.columns_of(&panels).len();
+        assert_eq!((a.rows(), a.columns(), columns), (out.rows(), self.inner, out.columns()));
+        if a.rows() == 0 || columns == 0 {
             return;
         }
         if self.inner == 0 {
@@ -187,8 +236,8 @@ impl Panels {
             return;
         }
         match self.kernel {
-            Kernel::Tile => tile::multiply(self, |left| left.pack(a), out, add),
-            Kernel::Vector => vector::multiply(self, a, out, add),
+            Kernel::Tile => tile::multiply((self, panels), |left| left.pack(a), out, add),
+            Kernel::Vector => vector::multiply((self, panels), a, out, add),
         }
     }
 }

@@ -47,9 +47,10 @@ pub(super) fn available() -> bool {
     }
 }
 
-/// `out = left · right`, or `out += …`, on this thread, for the rows that `make` puts into tiles.
+/// `out = left · right`, or `out += …`, on this thread, for the rows that `make` puts into tiles and some
+/// panels of the right factor.
 pub(super) fn multiply(
-    right: &Panels,
+    (right, panels): (&Panels, Range<usize>),
     make: impl FnOnce(&mut LeftTiles),
     mut out: MatrixMut<'_>,
     add: bool,
@@ -61,17 +62,19 @@ pub(super) fn multiply(
     let mut packed = LeftTiles { lines: LINES.take(), ..LeftTiles::default() };
     make(&mut packed);
     assert_eq!((packed.rows(), packed.steps), (count.next_multiple_of(ROWS), steps));
+    let columns = out.columns();
     let (out, stride) = out.parts();
     let mut edge = [[0.0_f32; COLUMNS]; ROWS];
     let _configured = Configured::here();
     for first in (0..steps).step_by(PIECE) {
         let piece = first * STEP..(first + PIECE).min(steps) * STEP;
         let add = add || first > 0;
-        for (panel, lines) in right.lines.chunks_exact(steps * STEP).enumerate() {
+        let lines = &right.lines[panels.start * steps * STEP..panels.end * steps * STEP];
+        for (panel, lines) in lines.chunks_exact(steps * STEP).enumerate() {
             let column = panel * COLUMNS;
             for (block, left) in packed.lines.chunks_exact(steps * STEP).enumerate() {
                 let row = block * ROWS;
-                let size = (ROWS.min(count - row), COLUMNS.min(right.columns - column));
+                let size = (ROWS.min(count - row), COLUMNS.min(columns - column));
                 let (left, lines) = (&left[piece.clone()], &lines[piece.clone()]);
                 let out = &mut out[row * stride + column..];
                 in_block(&mut edge, out, stride, size, |out, stride| {

@@ -6,6 +6,8 @@
 
 #![allow(unsafe_code)]
 
+use std::ops::Range;
+
 use super::pack::{LeftFactor, pack_left};
 use super::{Line, Panels, in_block};
 use crate::matmul::{Matrix, MatrixMut};
@@ -31,19 +33,26 @@ pub(super) fn available() -> bool {
     }
 }
 
-/// `out = a · right`, or `out += …`, on this thread.
-pub(super) fn multiply(right: &Panels, a: Matrix<'_>, mut out: MatrixMut<'_>, add: bool) {
+/// `out = a · right`, or `out += …`, on this thread, for some panels of the right factor.
+pub(super) fn multiply(
+    (right, panels): (&Panels, Range<usize>),
+    a: Matrix<'_>,
+    mut out: MatrixMut<'_>,
+    add: bool,
+) {
     assert!(available());
     let (count, pairs) = (a.rows(), right.pairs);
     let mut packed = Blocks { pairs, words: vec![0; count.div_ceil(ROWS) * ROWS * pairs] };
     pack_left(a, &mut packed);
+    let columns = out.columns();
     let (out, stride) = out.parts();
     let mut edge = [[0.0_f32; COLUMNS]; ROWS];
-    for (panel, lines) in right.lines.chunks_exact(pairs * LINES).enumerate() {
+    let lines = &right.lines[panels.start * pairs * LINES..panels.end * pairs * LINES];
+    for (panel, lines) in lines.chunks_exact(pairs * LINES).enumerate() {
         let column = panel * COLUMNS;
         for (block, left) in packed.words.chunks_exact(pairs * ROWS).enumerate() {
             let row = block * ROWS;
-            let size = (ROWS.min(count - row), COLUMNS.min(right.columns - column));
+            let size = (ROWS.min(count - row), COLUMNS.min(columns - column));
             let out = &mut out[row * stride + column..];
             in_block(&mut edge, out, stride, size, |out, stride| {
                 multiply_block(left, lines, out, stride, add);

@@ -133,12 +133,21 @@ fn a_row_is_the_same_among_others_and_on_more_threads() {
     let x = values(2, rows * inputs);
     let product = |x: &[f32], threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let mut y = vec![0.0; x.len() / inputs * outputs];
-        pool.install(|| linear.forward(x, &mut y, false));
+        let mut y = values(3, x.len() / inputs * outputs);
+        pool.install(|| {
+            linear.forward(x, &mut y, false);
+            linear.forward(x, &mut y, true);
+        });
         y
     };
     let all = product(&x, 1);
     assert_eq!(all, product(&x, 3));
+    // Few rows are dealt out by columns.
+    let few = product(&x[..20 * inputs], 3);
+    if precision == Precision::Bf16 {
+        assert_eq!(all[..20 * outputs], few[..]);
+    }
+    assert_eq!(product(&x[..20 * inputs], 1), few);
     if precision == Precision::Bf16 {
         let alone = product(&x[77 * inputs..78 * inputs], 1);
         assert_eq!(all[77 * outputs..78 * outputs], alone[..]);

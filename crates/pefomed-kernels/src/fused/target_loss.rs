@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::buffer::Buffer;
 use crate::frozen::FrozenLinear;
 use crate::host_function::{HostFunction, Kept};
 use crate::simd::{exp, widest};
@@ -76,8 +77,8 @@ impl HostFunction for TargetLoss {
 
     fn forward(&self, inputs: &[&[f32]], keep: bool) -> (Vec<f32>, Kept) {
         let (hidden, inner, vocabulary) = (inputs[0], self.head.inputs(), self.head.outputs());
-        let mut gradient = vec![0.0; if keep { hidden.len() } else { 0 }];
-        let mut logits = vec![0.0; CHUNK.min(self.targets.len()) * vocabulary];
+        let mut gradient = Buffer::unwritten(if keep { hidden.len() } else { 0 });
+        let mut logits = Buffer::unwritten(CHUNK.min(self.targets.len()) * vocabulary);
         let mut loss = 0.0_f64;
         for (index, targets) in self.targets.chunks(CHUNK).enumerate() {
             let rows = index * CHUNK * inner..(index * CHUNK + targets.len()) * inner;
@@ -108,7 +109,7 @@ impl HostFunction for TargetLoss {
         gradient: &[f32],
         _wanted: &[bool],
     ) -> Vec<Vec<f32>> {
-        let toward: &Vec<f32> = kept.downcast_ref().expect("what this function kept");
+        let toward: &Buffer = kept.downcast_ref().expect("what this function kept");
         vec![toward.iter().map(|value| value * gradient[0]).collect()]
     }
 }
