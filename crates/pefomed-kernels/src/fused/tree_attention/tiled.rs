@@ -14,7 +14,7 @@ use crate::bf16::tile::{COLUMNS, Configured, LeftTiles, multiply_part};
 use crate::bf16::{Kernel, Panels};
 use crate::buffer::Buffer;
 use crate::matmul::Matrix;
-use crate::simd::sum2;
+use crate::simd::{sum2, widest};
 
 /// Blocks of the keys of a tree that a tile is multiplied with: from the first on, and then some more.
 /// In its scores the second range follows directly upon the first.
@@ -331,11 +331,16 @@ impl Pass<'_> {
     fn logs(&self, tile: &Tile, head: usize, rows: usize, to: &mut Vec<(f32, f32)>) {
         let (heads, dim) = (self.projections.shape.heads, self.projections.shape.head_dim);
         to.clear();
-        to.extend(tile.rows.clone().map(|row| {
-            let at = (row * heads + head) * dim;
-            let along = sum2(&self.g[at..at + dim], &self.out[at..at + dim], |a, b| a * b);
-            (self.logs[row * heads + head], along)
-        }));
+        widest(
+            #[inline(always)]
+            || {
+                for row in tile.rows.clone() {
+                    let at = (row * heads + head) * dim;
+                    let along = sum2(&self.g[at..at + dim], &self.out[at..at + dim], |a, b| a * b);
+                    to.push((self.logs[row * heads + head], along));
+                }
+            },
+        );
         to.resize(rows, (0.0, 0.0));
     }
 }
