@@ -10,7 +10,7 @@ use pefomed_data::readable::thousands;
 use pefomed_data::{ImageCondition, Task};
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::{Metrics, TaskMetrics};
+use crate::metrics::{LexicalScores, Metrics, TaskMetrics};
 use crate::number::{percent, with_interval};
 use crate::{BootstrapOptions, Estimate, definitions};
 
@@ -133,7 +133,7 @@ impl AblationColumn {
             }
             columns.push(Self::new("token F1", ImageCondition::True));
         }
-        let lexical = shown.overall.lexical.iter().flat_map(|scores| scores.named());
+        let lexical = shown.overall.lexical.iter().flat_map(LexicalScores::named);
         let clinical = shown.clinical.iter().flat_map(|scores| scores.f1.named());
         for (metric, _) in lexical.chain(clinical) {
             columns.push(Self::new(metric, ImageCondition::True));
@@ -152,7 +152,7 @@ impl AblationColumn {
             "exact match" => Some(scores.exact_match),
             "token F1" => Some(scores.token_f1),
             name => {
-                let lexical = scores.lexical.iter().flat_map(|scores| scores.named());
+                let lexical = scores.lexical.iter().flat_map(LexicalScores::named);
                 let clinical = shown.clinical.iter().flat_map(|scores| scores.f1.named());
                 lexical.chain(clinical).find(|(known, _)| *known == name)?.1
             }

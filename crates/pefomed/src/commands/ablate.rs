@@ -105,11 +105,9 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
     for (_, run) in &runs {
         reports.push(write_report(run.root())?);
     }
-    let mut text = tables(&ablation);
-    text += &format!("\ntables: {}\n", markdown.display());
-    for report in &reports {
-        text += &format!("report: {}\n", report.display());
-    }
+    let mut written = vec![format!("tables: {}", markdown.display())];
+    written.extend(reports.iter().map(|report| format!("report: {}", report.display())));
+    let text = format!("{}\n{}", tables(&ablation), written.join("\n"));
     let result = json!({ "ablation": ablation, "out": out, "reports": reports });
     context.output.result(&text, &result)?;
     Ok(ExitCode::SUCCESS)
