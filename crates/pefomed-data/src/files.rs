@@ -117,6 +117,23 @@ where
     hexadecimal(&hasher.finalize())
 }
 
+/// [`digest`] of parts that come in pieces, each part with its length in bytes.
+pub fn digest_pieces<I, P, B>(parts: I) -> String
+where
+    I: IntoIterator<Item = (usize, P)>,
+    P: IntoIterator<Item = B>,
+    B: AsRef<[u8]>,
+{
+    let mut hasher = Sha256::new();
+    for (length, pieces) in parts {
+        hasher.update((length as u64).to_le_bytes());
+        for piece in pieces {
+            hasher.update(piece.as_ref());
+        }
+    }
+    hexadecimal(&hasher.finalize())
+}
+
 fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         // Writing to a string cannot fail.
@@ -180,5 +197,6 @@ mod tests {
         );
         assert_eq!(digest_bytes(b"abc"), digest_file(&path).unwrap());
         assert_ne!(digest(["ab", "c"]), digest(["a", "bc"]));
+        assert_eq!(digest_pieces([(2, vec!["a", "b"]), (1, vec!["c"])]), digest(["ab", "c"]));
     }
 }

@@ -33,6 +33,7 @@
 //! # Ok::<(), pefomed_eval::EvalError>(())
 //! ```
 
+mod ablation;
 pub mod agreement;
 mod baseline;
 mod bootstrap;
@@ -56,6 +57,9 @@ mod text;
 mod versioned;
 pub mod vqa;
 
+pub use ablation::{
+    Ablation, AblationCell, AblationColumn, AblationRow, AblationTable, AblationVariant,
+};
 pub use agreement::{AgreeOptions, Agreement, agree};
 pub use baseline::TrainAnswer;
 pub use bootstrap::{BootstrapOptions, Estimate};

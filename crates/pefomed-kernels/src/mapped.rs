@@ -10,9 +10,15 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
 use memmap2::Mmap;
+#[cfg(unix)]
+use memmap2::UncheckedAdvice;
+
+/// Bytes that [`MappedFile::pieces`] gives at a time.
+const PIECE: usize = 4 << 20;
 
 /// Read-only bytes of a mapped file, an embedded asset or a buffer.
 pub struct MappedFile {
@@ -69,6 +75,39 @@ impl MappedFile {
             Bytes::Owned(bytes) => bytes,
         }
     }
+
+    /// Tells the system that some bytes were read and will hardly be read again: their pages no longer
+    /// count as this program's memory. Whoever reads them all the same gets the same bytes, from the
+    /// system's cache or the disk. Does nothing to bytes that are no mapped file, beyond its end, or on
+    /// a system that has no such call.
+    pub fn forget(&self, bytes: Range<usize>) {
+        #[cfg(unix)]
+        if let Bytes::Mapped(map) = &self.bytes {
+            let end = bytes.end.min(map.len());
+            if bytes.start < end {
+                // SAFETY: the mapping is read-only, so no page of it was ever changed, and a page
+                // that is dropped is read from the file again: no slice of it sees other bytes.
+                let told = unsafe {
+                    let length = end - bytes.start;
+                    map.unchecked_advise_range(UncheckedAdvice::DontNeed, bytes.start, length)
+                };
+                // It is advice: without it the pages stay, and all is as before.
+                drop(told);
+            }
+        }
+        #[cfg(not(unix))]
+        drop(bytes);
+    }
+
+    /// All bytes in their order, piece by piece, each of which is [forgotten](Self::forget) when the
+    /// next is asked for: to read a file once that is larger than what should be in memory.
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let all = self.as_bytes();
+        (0..all.len()).step_by(PIECE).map(move |start| {
+            self.forget(start.saturating_sub(PIECE)..start);
+            &all[start..all.len().min(start + PIECE)]
+        })
+    }
 }
 
 impl fmt::Debug for MappedFile {
@@ -93,6 +132,19 @@ mod tests {
         assert_eq!(MappedFile::open(&folder).unwrap_err().kind(), io::ErrorKind::InvalidInput);
         let missing = MappedFile::open(&folder.join("absent")).unwrap_err();
         assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        // Bytes that were forgotten are there all the same.
+        let bytes: Vec<u8> = (0..2 * PIECE + 4_321).map(|i| (i % 251) as u8).collect();
+        std::fs::write(&path, &bytes).unwrap();
+        let file = MappedFile::open(&path).unwrap();
+        file.forget(4_097..PIECE);
+        file.forget(bytes.len() - 1..bytes.len() + 9);
+        file.forget(bytes.len() + 1..bytes.len() + 2);
+        assert!(file.as_bytes() == bytes);
+        assert_eq!(file.pieces().map(<[u8]>::len).collect::<Vec<_>>(), [PIECE, PIECE, 4_321]);
+        assert!(file.pieces().collect::<Vec<_>>().concat() == bytes);
+        let kept = MappedFile::from_vec(bytes.clone());
+        kept.forget(0..bytes.len());
+        assert!(kept.pieces().collect::<Vec<_>>().concat() == bytes);
         std::fs::remove_dir_all(&folder).unwrap();
         assert_eq!(MappedFile::from_vec(vec![1, 2]).as_bytes(), [1, 2]);
         assert_eq!(MappedFile::from_static(b"ab").as_bytes(), b"ab");

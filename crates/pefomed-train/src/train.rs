@@ -44,6 +44,8 @@ pub struct Training {
     pub start_digest: Option<String>,
     /// Rows that were left out, of data sets that are not read strictly.
     pub left_out: Problems,
+    /// The images in the order of their features.
+    images: ImageTable,
 }
 
 /// Trained weights, and how they came about.
@@ -70,26 +72,36 @@ impl Training {
             // An adapter that does not fit is told before images are encoded.
             start::model(&parts, &recipe)?;
         }
-        let mut table = ImageTable::default();
-        let asking = Asking {
-            template: recipe.model.template,
-            compat: recipe.model.compat,
-            seed: recipe.seed,
-            tokenizer: &parts.tokenizer,
-            visual_tokens: parts.visual_tokens,
-            to_generate: false,
-        };
-        let mut stages = Vec::with_capacity(recipe.stages.len());
-        let mut digests = Vec::new();
+        let mut images = ImageTable::default();
         let mut left_out = Problems::default();
-        for stage in &recipe.stages {
-            let questions = Questions::of_stage(&recipe, stage, asking, &mut table, &mut left_out)?;
-            digests.push(split::split_digest(&questions.examples));
-            stages.push(questions);
+        let stages = questions(&recipe, &parts, &mut images, &mut left_out)?;
+        let features = Features::compute(&parts, images.sources(), &run.features(), progress)?;
+        let data_digest = digest(&stages);
+        Ok(Self { recipe, parts, stages, features, data_digest, start_digest, left_out, images })
+    }
+
+    /// The same training with another seed, or with some of its stages: parts and features are kept,
+    /// questions are asked anew.
+    ///
+    /// # Errors
+    /// As [`Training::prepare`].
+    pub fn again(
+        self,
+        seed: u64,
+        stages: Vec<Stage>,
+        run: &RunFolder,
+        progress: &(dyn Fn(usize, usize) + Sync),
+    ) -> Result<Self, TrainError> {
+        let Self { recipe, parts, mut features, mut images, start_digest, .. } = self;
+        let recipe = Recipe { seed, stages, ..recipe };
+        let (mut left_out, known) = (Problems::default(), images.sources().len());
+        let stages = questions(&recipe, &parts, &mut images, &mut left_out)?;
+        // Only data that changed in the meantime has images that were not there before.
+        if images.sources().len() > known {
+            features = Features::compute(&parts, images.sources(), &run.features(), progress)?;
         }
-        let features = Features::compute(&parts, table.sources(), &run.features(), progress)?;
-        let data_digest = files::digest(&digests);
-        Ok(Self { recipe, parts, stages, features, data_digest, start_digest, left_out })
+        let data_digest = digest(&stages);
+        Ok(Self { recipe, parts, stages, features, data_digest, start_digest, left_out, images })
     }
 
     /// Names everything that decides the result of a run.
@@ -244,6 +256,32 @@ impl Training {
             Ok((loss.mul_scalar(1.0 / targets as f64), batch.len()))
         })
     }
+}
+
+/// The questions of every stage; `images` numbers their images.
+fn questions(
+    recipe: &Recipe,
+    parts: &Parts,
+    images: &mut ImageTable,
+    left_out: &mut Problems,
+) -> Result<Vec<Questions>, TrainError> {
+    let asking = Asking {
+        template: recipe.model.template,
+        compat: recipe.model.compat,
+        seed: recipe.seed,
+        tokenizer: &parts.tokenizer,
+        visual_tokens: parts.visual_tokens,
+        to_generate: false,
+    };
+    let of_stage = |stage| Questions::of_stage(recipe, stage, asking, images, left_out);
+    recipe.stages.iter().map(of_stage).collect()
+}
+
+/// Names what is trained on.
+fn digest(stages: &[Questions]) -> String {
+    let digests: Vec<String> =
+        stages.iter().map(|questions| split::split_digest(&questions.examples)).collect();
+    files::digest(&digests)
 }
 
 /// Values that a stage trains.

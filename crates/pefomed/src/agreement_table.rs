@@ -32,6 +32,7 @@ pub(crate) fn text(agreement: &Agreement) -> String {
         );
     }
     part(&mut out, agreement, "", |kind| kind != GraderKind::Synthetic);
+    findings(&mut out, agreement);
     if agreement.has(GraderKind::Synthetic) {
         let _ = writeln!(out, "\n== synthetic (not people): no number below says anything ==");
         part(&mut out, agreement, "synthetic graders ", |kind| kind == GraderKind::Synthetic);
@@ -242,6 +243,20 @@ fn limits(shown: Shown, lower: &Measure, upper: &Measure) -> String {
     match (lower.value(), upper.value()) {
         (Some(_), Some(_)) => format!("{} to {}", end(lower), end(upper)),
         _ => "–".to_owned(),
+    }
+}
+
+/// What texts say of each finding; what synthetic graders gave is on the page alone.
+fn findings(out: &mut String, agreement: &Agreement) {
+    for set in agreement.findings.iter().flat_map(|findings| &findings.sets) {
+        let people = |kind| kind != GraderKind::Synthetic;
+        let mut rows = vec![vec![set.title()]];
+        rows[0].extend(set.columns(people));
+        let cell = |measure: &Measure, write: &dyn Fn(&Measure) -> String| short(measure, write);
+        for (finding, cells) in set.text_rows(agreement.options.likert, people, cell) {
+            rows.push([vec![finding.to_string()], cells].concat());
+        }
+        let _ = write!(out, "\n{}", table(&rows));
     }
 }
 

@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use pefomed_train::DeviceKind;
 
 use crate::commands::{
-    agree, compare, convert, data_check, data_deidentify, demo, judge, merge, plan, predict,
-    pretrain, rate, report, score, train,
+    ablate, agree, compare, convert, data_check, data_deidentify, demo, judge, merge, plan,
+    predict, pretrain, rate, report, score, train,
 };
 use crate::context::Context;
 
@@ -62,6 +62,7 @@ pub(crate) enum Command {
     Data(DataCommand),
     Plan(plan::Arguments),
     Train(train::Arguments),
+    Ablate(ablate::Arguments),
     Predict(predict::Arguments),
     Score(score::Arguments),
     Compare(compare::Arguments),
@@ -92,6 +93,7 @@ impl Command {
             }
             Self::Plan(arguments) => plan::run(arguments, context),
             Self::Train(arguments) => train::run(arguments, context),
+            Self::Ablate(arguments) => ablate::run(arguments, context),
             Self::Predict(arguments) => predict::run(arguments, context),
             Self::Score(arguments) => score::run(arguments, context),
             Self::Compare(arguments) => compare::run(arguments, context),

@@ -5,6 +5,7 @@
 //! with `--json` for scripts), progress to standard error, and the exit code is 0 when it is done,
 //! 1 when it failed, 2 when the command line itself is wrong.
 
+mod ablation;
 mod agreement_table;
 mod baseline;
 mod cli;
@@ -22,6 +23,7 @@ mod signals;
 mod system;
 mod table;
 mod tuning;
+mod way_on;
 
 use std::process::ExitCode;
 

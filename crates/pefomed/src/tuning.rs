@@ -89,6 +89,9 @@ pub(crate) fn tune(
         if resume { checkpoint::restore(run, &training.identity()?, &mut model)? } else { None };
     let mut info = describe(context, training, &mut model, run)?;
     info.encoding_seconds = Some(encoding_seconds);
+    let complete = from.as_ref().is_some_and(|(at, _)| at.stage == recipe.stages.len());
+    // What a complete run took is what it took when it ran.
+    let earlier = if complete { RunInfo::read(run).ok() } else { None };
     info.write_recipe(recipe, run)?;
     info.write(run)?;
 
@@ -98,6 +101,10 @@ pub(crate) fn tune(
         signals::with_stop_flag(|stop| training.run(model, from, run, &mut observers, stop))??;
     info.seconds = Some(step_seconds(run)?);
     info.peak_memory_bytes = peak_memory_bytes();
+    if let Some(earlier) = earlier {
+        info.encoding_seconds = earlier.encoding_seconds.or(info.encoding_seconds);
+        info.peak_memory_bytes = earlier.peak_memory_bytes.or(info.peak_memory_bytes);
+    }
     info.write(run)?;
     Ok((trained.model, info))
 }

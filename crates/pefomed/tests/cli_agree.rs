@@ -131,3 +131,85 @@ fn two_prediction_files_are_compared() {
         serde_json::from_str(&fs::read_to_string(folder.path().join("c.json")).unwrap()).unwrap();
     assert_eq!(file, json);
 }
+
+/// Eight reports about eight patients: effusion is right in three, denied in two and made up in one.
+/// A person gives 4 to what is right and 1 to what is not. The data has a column of its own, which
+/// differs from the reference once, and one of words that are no labels.
+fn reports(folder: &Path) {
+    let (effusion, none) = ("Left pleural effusion.", "No pleural effusion.");
+    let cases = [
+        (effusion, effusion, "1.0", Some(4)),
+        (effusion, effusion, "-1.0", Some(4)),
+        (effusion, effusion, "0.0", None),
+        (none, effusion, "1.0", Some(1)),
+        (none, effusion, "1.0", Some(1)),
+        (effusion, none, "", Some(1)),
+        (none, none, "0.0", Some(4)),
+        (none, none, "0.0", Some(2)),
+    ];
+    let (mut lines, mut grades) = (String::new(), String::new());
+    for (index, (text, reference, given, grade)) in cases.into_iter().enumerate() {
+        let line = json!({
+            "id": index.to_string(), "image": format!("{index}.png"), "group": format!("p{index}"),
+            "task": "report", "question": "", "prompt": "", "prediction": text,
+            "reference": reference, "tokens": 3, "finish": "stop",
+            "labels": { "Pleural Effusion": given, "fracture": "seventh rib" },
+        });
+        let _ = writeln!(lines, "{line}");
+        let grade = json!({
+            "system": "r", "id": index.to_string(), "grader": "Dr A", "kind": "human",
+            "scale": "likert", "value": grade,
+        });
+        let _ = writeln!(grades, "{grade}");
+    }
+    fs::write(folder.join("r.jsonl"), lines).unwrap();
+    fs::write(folder.join("grades.jsonl"), grades).unwrap();
+}
+
+#[test]
+fn reports_are_compared_finding_by_finding() {
+    let folder = tempdir().unwrap();
+    reports(folder.path());
+    let line = "agree grades.jsonl --predictions r=r.jsonl --report page.html --resamples 200";
+    let out = pefomed(folder.path(), line).ok();
+    for text in
+        ["r: text against reference", "r: reference against given labels", "Pleural Effusion"]
+    {
+        assert!(out.contains(text), "`{text}` is missing in\n{out}");
+    }
+    // Of nothing that no report has is there a row, and the column of words is no column of labels.
+    assert!(!out.contains("Fracture"), "{out}");
+    let file: Value =
+        serde_json::from_str(&pefomed(folder.path(), &format!("{line} --json")).ok()).unwrap();
+    let sets = file["findings"]["sets"].as_array().unwrap();
+    let sources: Vec<_> = sets.iter().map(|set| (set["a"].clone(), set["b"].clone())).collect();
+    let pair = |a: &str, b: &str| (Value::from(a), Value::from(b));
+    assert_eq!(
+        sources,
+        [pair("text", "reference"), pair("text", "given"), pair("reference", "given")]
+    );
+    assert_eq!(sets.iter().map(|set| set["findings"].as_array().unwrap().len()).sum::<usize>(), 16);
+    let row = |set: usize| {
+        let rows = sets[set]["findings"].as_array().unwrap();
+        rows.iter().find(|row| row["finding"] == "Pleural Effusion").unwrap().clone()
+    };
+    let counts = |set: usize| ["n", "both", "only_a", "only_b"].map(|key| row(set)[key].clone());
+    assert_eq!(counts(0), [8, 3, 1, 2].map(Value::from));
+    // What is uncertain counts as there, an empty cell as not.
+    assert_eq!(counts(2), [8, 4, 1, 0].map(Value::from));
+    let own = row(0);
+    let value = |key: &str| own[key]["value"].as_f64().unwrap();
+    assert_eq!(value("equal"), 5.0 / 8.0);
+    assert_eq!((value("present"), value("absent")), (6.0 / 9.0, 4.0 / 7.0));
+    // 4 of 8 texts and 5 of 8 references have it: chance agrees half of the time.
+    assert!((value("kappa") - 0.25).abs() < 1e-12, "{own}");
+    let grades = &own["grades"][0];
+    assert_eq!(grades["side"]["name"], "people");
+    // One of the three that are right was not judged.
+    assert_eq!((&grades["right_n"], &grades["wrong_n"]), (&2.into(), &3.into()));
+    assert_eq!((&grades["right"]["value"], &grades["wrong"]["value"]), (&4.0.into(), &1.0.into()));
+    assert_eq!(grades["difference"]["value"], 3.0);
+    assert_eq!(row(1)["grades"], Value::Null);
+    let page = fs::read_to_string(folder.path().join("page.html")).unwrap();
+    assert!(page.contains("Finding by finding") && page.contains("r: text against reference"));
+}

@@ -23,6 +23,7 @@ fn every_command_explains_itself_with_an_example() {
         "data check",
         "plan",
         "train",
+        "ablate",
         "predict",
         "score",
         "compare",

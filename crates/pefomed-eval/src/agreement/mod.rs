@@ -17,6 +17,7 @@ mod correlation;
 mod differences;
 mod disagreement;
 mod distribution;
+mod findings;
 mod icc;
 mod kappa;
 mod likert;
@@ -42,6 +43,7 @@ pub use self::correlation::correlations;
 pub use self::differences::SystemDifference;
 pub use self::disagreement::{Between, Disagreement, GivenGrade, ItemText};
 pub use self::distribution::{Distribution, LevelCount};
+pub use self::findings::{FindingAgreement, FindingGrades, FindingRow, FindingSet, LabelSource};
 pub use self::icc::{Icc, icc};
 pub use self::kappa::{Weighting, cohen, fleiss};
 pub use self::likert::LikertRange;
@@ -113,6 +115,9 @@ pub struct Agreement {
     pub differences: Vec<SystemDifference>,
     /// Items on which graders part ways.
     pub disagreements: Vec<Disagreement>,
+    /// Agreement finding by finding; absent when no report is among the predictions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub findings: Option<FindingAgreement>,
     /// Graded items that the predictions given for their system do not have.
     pub items_without_prediction: usize,
 }
@@ -221,6 +226,7 @@ pub fn agree(
             &options.bootstrap,
             options.permutations,
         ),
+        findings: findings::findings(&table, &sides, predictions, &options.bootstrap),
         disagreements: disagreement::disagreements(&table, predictions, options.examples),
         items_without_prediction: without_prediction(&table, predictions),
         items: table.items.len(),

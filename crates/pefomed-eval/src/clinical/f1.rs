@@ -45,7 +45,8 @@ impl Uncertain {
         }
     }
 
-    fn finds(self, label: Option<Label>) -> bool {
+    /// Whether a finding with this label counts as found.
+    pub fn finds(self, label: Option<Label>) -> bool {
         match label {
             Some(Label::Positive) => true,
             Some(Label::Uncertain) => self == Self::Positive,

@@ -13,7 +13,7 @@ use pefomed_data::readable::thousands;
 
 use super::agreement_cards::cards;
 use super::agreement_relations::{against, matrix, relations, sides};
-use super::agreement_tables::{among, differences, given, scale_name, stability};
+use super::agreement_tables::{among, differences, findings, given, scale_name, stability};
 use super::html::{Page, escape, escape_short};
 use super::{document, left_out};
 use crate::agreement::words::{Shown, decimal};
@@ -127,6 +127,10 @@ fn pieces(page: &mut Page, agreement: &Agreement, images: &[PathBuf], big: &str,
     if agreement.systems.len() > 1 {
         heading(page, "Systems compared");
         differences(page, agreement, |kind| kind != GraderKind::Synthetic);
+    }
+    if agreement.findings.is_some() {
+        heading(page, "Finding by finding");
+        findings(page, agreement);
     }
     if agreement.disagreements.iter().any(|one| !one.synthetic) {
         heading(page, "Where graders part ways");

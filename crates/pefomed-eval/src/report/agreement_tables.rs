@@ -313,6 +313,41 @@ pub(super) fn differences(
     );
 }
 
+/// Every finding that a report has: how far two sources of labels agree, and what graders gave where
+/// the finding is right and wrong. Stand-ins are named so in the heads of their columns.
+pub(super) fn findings(page: &mut Page, agreement: &Agreement) {
+    let Some(findings) = &agreement.findings else { return };
+    for set in &findings.sets {
+        let mut body = String::new();
+        let rows = set.text_rows(
+            agreement.options.likert,
+            |_| true,
+            |measure, write| cell(measure, write),
+        );
+        for (finding, cells) in rows {
+            body.push_str(&row(&escape(finding.name()), &cells));
+        }
+        let columns: Vec<String> = set.columns(|_| true).iter().map(|it| escape(it)).collect();
+        let mut heads = vec![""];
+        heads.extend(columns.iter().map(String::as_str));
+        page.table(
+            "scores dense",
+            &format!(
+                "{}: reports in which both labels, or one alone, have a finding; share of reports \
+                 with equal labels, Cohen’s κ, and agreement on presence (the finding’s F1) and \
+                 absence. Labels by {}, uncertain ones counted as {}. Grades: means over the reports \
+                 that have the finding in the text or the reference, where both have it (right) and \
+                 where one alone has it (wrong).",
+                escape(&set.title()),
+                escape(&findings.labeller),
+                findings.uncertain.name()
+            ),
+            &head(&heads),
+            &body,
+        );
+    }
+}
+
 /// A scale with the range it is shown in.
 pub(super) fn scale_name(scale: Scale, agreement: &Agreement) -> String {
     match scale {

@@ -95,14 +95,17 @@ impl FrozenLinear {
     /// [available](Precision::is_available).
     pub fn new(weights: &[&[f32]], inputs: usize, precision: Precision) -> Self {
         assert!(weights.iter().all(|weight| weight.len().is_multiple_of(inputs)));
-        let all: Vec<f32> = weights.concat();
-        let outputs = all.len() / inputs;
+        let outputs = weights.iter().map(|weight| weight.len()).sum::<usize>() / inputs;
         let weight = match precision {
             Precision::Bf16 => {
                 let kernel = Kernel::best().expect("bfloat16 instructions");
-                Self::bf16(kernel, &all, inputs, outputs)
+                // A single weight, which may be a large table, is not copied.
+                match weights {
+                    [weight] => Self::bf16(kernel, weight, inputs, outputs),
+                    _ => Self::bf16(kernel, &weights.concat(), inputs, outputs),
+                }
             }
-            Precision::Float32 => Weight::Float32(all),
+            Precision::Float32 => Weight::Float32(weights.concat()),
         };
         Self { inputs, outputs, weight }
     }

@@ -268,8 +268,7 @@ impl LlamaDecoder {
         let sizes = config.clone();
         let pack = |layer| FrozenLayer::new(layer, &sizes, precision);
         let join = |layers| Layers::Frozen(Arc::new(layers));
-        let decoder = Self::take(config, loader, place, style, pack, join)?;
-        Ok(decoder.with_packed_head(precision))
+        Self::take(config, loader, place, style, pack, join, Some(precision))
     }
 
     /// Lets layers keep their inputs alone in training, and compute the rest once more in the
@@ -325,7 +324,7 @@ impl LlamaDecoder {
         place: &Placement,
         style: KeyStyle,
     ) -> Result<Self, ModelError> {
-        Self::take(config, loader, place, style, |layer| layer, Layers::Plain)
+        Self::take(config, loader, place, style, |layer| layer, Layers::Plain, None)
     }
 
     /// Takes the weights as they are stored, and leaves them so: quantized weights stay quantized, and
@@ -394,7 +393,8 @@ impl LlamaDecoder {
         KeyStyle::ignorable(name)
     }
 
-    /// Takes everything, and makes of each layer what is to be kept before the next is read.
+    /// Takes everything, and makes of each layer what is to be kept before the next is read. With
+    /// `head` the head is packed in that precision and kept in no other form.
     fn take<L>(
         config: LlamaConfig,
         loader: &mut Loader<'_>,
@@ -402,6 +402,7 @@ impl LlamaDecoder {
         style: KeyStyle,
         keep: impl Fn(LlamaLayer) -> L,
         join: impl FnOnce(Vec<L>) -> Layers,
+        head: Option<Precision>,
     ) -> Result<Self, ModelError> {
         config.check(loader.source().origin())?;
         let (c, vocabulary) = (config.hidden_size, config.vocab_size);
@@ -411,20 +412,29 @@ impl LlamaDecoder {
             layers.push(keep(LlamaLayer::take(&config, layer, loader, place, style)?));
         }
         let table = [vocabulary, c];
-        let embedding = place.tensor(loader.take(style.embedding(), &table)?, table);
-        // A file may repeat a tied head; it is taken so that it is not reported as left over.
-        let head = if config.tie_word_embeddings {
-            if loader.has(style.head()) {
-                loader.take(style.head(), &table)?;
+        let pack = |values: &[f32], precision| Arc::new(FrozenLinear::new(&[values], c, precision));
+        let (mut own_head, mut frozen_head) = (None, None);
+        // A head of its own comes before the table, so that only one of them is there in full.
+        if !config.tie_word_embeddings {
+            let values = loader.take(style.head(), &table)?;
+            match head {
+                Some(precision) => frozen_head = Some(pack(&values, precision)),
+                None => own_head = Some(place.tensor(values, table)),
             }
-            None
-        } else {
-            Some(place.tensor(loader.take(style.head(), &table)?, table))
-        };
+        } else if loader.has(style.head()) {
+            // A file may repeat a tied head; it is taken so that it is not reported as left over.
+            loader.pass_over(style.head(), &table)?;
+        }
+        let values = loader.take(style.embedding(), &table)?;
+        if let Some(precision) = head.filter(|_| config.tie_word_embeddings) {
+            frozen_head = Some(pack(&values, precision));
+        }
+        let embedding = place.tensor(values, table);
         let norm = place.tensor(loader.take(style.norm(), &[c])?, [c]);
         let rotary_divisors = style.take_rotary_divisors(loader, config.head_dim())?;
-        let decoder = Self::from_parts(config, place.clone(), embedding, Vec::new(), norm, head);
-        Ok(Self { rotary_divisors, layers: join(layers), ..decoder })
+        let place = place.clone();
+        let decoder = Self::from_parts(config, place, embedding, Vec::new(), norm, own_head);
+        Ok(Self { rotary_divisors, layers: join(layers), frozen_head, ..decoder })
     }
 
     /// The configuration.

@@ -199,8 +199,9 @@ impl TensorSource for GgufFile {
 
     fn read_f32(&self, name: &str) -> Result<Vec<f32>, ModelError> {
         let place = self.tensors.get(name).ok_or_else(|| missing(self, name))?;
-        let bytes = &self.file.as_bytes()[place.bytes.clone()];
-        place.stored.widen(bytes).ok_or_else(|| ModelError::TensorType {
+        let values = place.stored.widen(&self.file.as_bytes()[place.bytes.clone()]);
+        self.file.forget(place.bytes.clone());
+        values.ok_or_else(|| ModelError::TensorType {
             origin: self.origin.clone(),
             name: name.to_owned(),
             stored: place.stored,
@@ -218,7 +219,7 @@ impl TensorSource for GgufFile {
     }
 
     fn digest(&self) -> String {
-        files::digest([self.file.as_bytes()])
+        files::digest_pieces([(self.file.as_bytes().len(), self.file.pieces())])
     }
 }
 

@@ -56,6 +56,16 @@ impl<'a> Loader<'a> {
         Ok(values)
     }
 
+    /// Counts a tensor as taken without reading it: one that repeats another.
+    ///
+    /// # Errors
+    /// [`ModelError::TensorMissing`], [`ModelError::TensorShape`].
+    pub fn pass_over(&mut self, name: &str, expected: &[usize]) -> Result<(), ModelError> {
+        self.check(name, expected)?;
+        self.taken.insert(name.to_owned());
+        Ok(())
+    }
+
     /// A matrix left in the bytes of its file.
     ///
     /// # Errors

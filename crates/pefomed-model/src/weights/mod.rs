@@ -54,7 +54,8 @@ pub trait TensorSource: Send + Sync {
     /// How the values are stored; none when there is no such tensor.
     fn dtype(&self, name: &str) -> Option<StoredType>;
 
-    /// All values in row-major order, widened or dequantized to `f32`.
+    /// All values in row-major order, widened or dequantized to `f32`. Bytes of a mapped file that were
+    /// read are [forgotten](pefomed_kernels::mapped::MappedFile::forget): a tensor is read once.
     ///
     /// # Errors
     /// [`ModelError::TensorMissing`], or [`ModelError::TensorType`] for integers and other types

@@ -154,9 +154,9 @@ impl TensorSource for SafetensorsFile {
 
     fn read_f32(&self, name: &str) -> Result<Vec<f32>, ModelError> {
         let place = self.place(name)?;
-        StoredType::of_safetensors(place.dtype)
-            .widen(self.bytes_of(place))
-            .ok_or_else(|| self.wrong_type(name, place, "real numbers"))
+        let values = StoredType::of_safetensors(place.dtype).widen(self.bytes_of(place));
+        self.shards[place.shard].forget(place.bytes.clone());
+        values.ok_or_else(|| self.wrong_type(name, place, "real numbers"))
     }
 
     fn stored(&self, name: &str) -> Option<StoredMatrix> {
@@ -170,7 +170,7 @@ impl TensorSource for SafetensorsFile {
     }
 
     fn digest(&self) -> String {
-        files::digest(self.shards.iter().map(|shard| shard.as_bytes()))
+        files::digest_pieces(self.shards.iter().map(|it| (it.as_bytes().len(), it.pieces())))
     }
 }
 

@@ -145,6 +145,7 @@ impl TensorSource for TorchFile {
                 stored.widen(&gather(bytes, &place.shape, strides, place.dtype.bitsize() / 8))
             }
         };
+        self.files[place.file].forget(place.bytes.clone());
         values.ok_or_else(|| ModelError::TensorType {
             origin: self.origin.clone(),
             name: name.to_owned(),
@@ -158,7 +159,7 @@ impl TensorSource for TorchFile {
     }
 
     fn digest(&self) -> String {
-        files::digest(self.files.iter().map(MappedFile::as_bytes))
+        files::digest_pieces(self.files.iter().map(|it| (it.as_bytes().len(), it.pieces())))
     }
 }
 

@@ -79,12 +79,20 @@ fn seven_billion_parameters_take_half_in_bf16_and_a_seventh_in_4_bits() {
     // 32 layers of 4·4096² + 3·4096·11008 numbers, head and embedding table; the rest is in float32.
     let matrices = 32 * (4 * 4096 * 4096 + 3 * 4096 * 11008) + 2 * 32_000 * 4096;
     let rest = 4 * ((2 * 32 + 1) * 4096 + sizes.vision.parameter_count());
+    // A layer in float32, and gate and up once more, are left by packing.
+    let layer = 4 * (4 * 4096 * 4096 + 5 * 4096 * 11008);
+    assert_eq!(memory.loading, layer);
+    assert_eq!(memory.peak, choices[0].peak);
+    let kept = matrices * 2;
+    assert_eq!(choices[0].peak - choices[4].peak, kept + layer, "stored weights are not packed");
     let weights: Vec<usize> = choices.iter().map(|choice| choice.frozen_weights).collect();
     let [float, half, four] = [matrices * 4, matrices * 2, matrices * 5 / 8].map(|m| m + rest);
     assert_eq!(weights, [float, float, float, float, half, half, four, four]);
     for pair in choices.chunks(2) {
         assert!(pair[1].activations < pair[0].activations / 4, "{pair:?}");
-        assert_eq!(pair[0].peak - pair[1].peak, pair[0].activations - pair[1].activations);
+        // A twentieth of what comes and goes is lost between blocks.
+        let less = pair[0].activations - pair[1].activations;
+        assert!((pair[0].peak - pair[1].peak).abs_diff(less + less / 20) <= 1, "{pair:?}");
     }
 }
 

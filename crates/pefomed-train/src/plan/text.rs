@@ -115,7 +115,14 @@ impl Plan {
         row("Adam moments", memory.adam_moments, "");
         row("activations", memory.activations, "estimate, micro-batches in flight");
         row("features in memory", memory.features_in_memory, "");
-        row("program, tokenizer", memory.program, "");
+        row("program, questions", memory.program, "");
+        row("tokenizer", memory.tokenizer, "with what reading it takes");
+        row("left by loading", memory.loading, "a layer in float32 while it is packed");
+        row(
+            "left by allocator",
+            memory.allocator,
+            "a twentieth of what comes and goes with a step",
+        );
         row("peak", memory.peak, "estimate");
         let cache = memory.features_in_memory + memory.features_on_disk;
         let place = if memory.features_on_disk > 0 { "on disk" } else { "in memory" };

@@ -19,7 +19,7 @@ use pefomed_kernels::frozen::Precision;
 use pefomed_model::base::ModelFiles;
 use serde::Serialize;
 
-use super::memory::{Memory, MicroBatch};
+use super::memory::{Memory, MicroBatch, loading_bytes};
 use super::{Sizes, StagePlan};
 use crate::recipe::WeightPrecision;
 
@@ -71,7 +71,8 @@ impl BasePrecision {
         }
     }
 
-    fn is_stored(self) -> bool {
+    /// Whether weights stay in one form, from which products are made.
+    pub(super) fn is_stored(self) -> bool {
         matches!(self, Self::Bf16Stored | Self::FourBit)
     }
 
@@ -122,13 +123,8 @@ pub struct BaseChoice {
     pub runs: bool,
 }
 
-/// All of them; everything but frozen weights and activations is as in `memory`.
+/// All of them; everything but frozen weights, activations and what they leave behind is as in `memory`.
 pub(super) fn choices(sizes: &Sizes, stages: &[StagePlan], memory: &Memory) -> Vec<BaseChoice> {
-    let others = memory.trainable_weights
-        + memory.gradients
-        + memory.adam_moments
-        + memory.features_in_memory
-        + memory.program;
     let mut all = Vec::new();
     for precision in BasePrecision::ALL {
         for checkpointing in [false, true] {
@@ -142,7 +138,11 @@ pub(super) fn choices(sizes: &Sizes, stages: &[StagePlan], memory: &Memory) -> V
                 checkpointing,
                 frozen_weights,
                 activations,
-                peak: frozen_weights + activations + others,
+                peak: memory.in_training(
+                    frozen_weights,
+                    loading_bytes(sizes, precision),
+                    activations,
+                ),
                 runs: precision.runs(sizes) && (!checkpointing || sizes.decoder.has_fused_layers()),
             });
         }

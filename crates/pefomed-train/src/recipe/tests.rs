@@ -557,3 +557,69 @@ fn the_prompts_of_pefomed_need_the_turns_of_llama() {
     let error = message(SMALL, &["model.compat=llava"]);
     assert!(error.contains("pefomed"), "{error}");
 }
+
+/// A schema for the values of a table, also where a word may stand in the table's place.
+fn table_of(schema: &serde_json::Value) -> &serde_json::Value {
+    let alternatives = schema["anyOf"].as_array().into_iter().flatten();
+    alternatives.chain([schema]).find(|schema| schema["properties"].is_object()).unwrap_or(schema)
+}
+
+fn same_keys(schema: &serde_json::Value, shape: &schema::Shape, path: &str) {
+    use schema::Shape;
+    match shape {
+        Shape::Table(keys) => {
+            let table = table_of(schema);
+            let described: Vec<&String> = table["properties"].as_object().unwrap().keys().collect();
+            let mut known: Vec<&str> = keys.iter().map(|(key, _)| *key).collect();
+            known.sort_unstable();
+            assert_eq!(described, known, "the keys of `{path}`");
+            assert_eq!(table["additionalProperties"], false, "{path}");
+            for (key, shape) in *keys {
+                same_keys(&table["properties"][key], shape, &format!("{path}.{key}"));
+            }
+        }
+        Shape::Named(inner) => same_keys(&schema["additionalProperties"], inner, path),
+        Shape::List(inner) => same_keys(&schema["items"], inner, path),
+        Shape::Value | Shape::Path | Shape::Source => {
+            assert!(schema["description"].is_string(), "{path} is not described");
+        }
+    }
+}
+
+/// How many defaults of the schema a recipe has that gives nothing but what it must.
+fn same_defaults(schema: &serde_json::Value, value: &serde_json::Value, path: &str) -> usize {
+    let mut found = 0;
+    for (key, schema) in schema["properties"].as_object().into_iter().flatten() {
+        let (value, path) = (&value[key], format!("{path}.{key}"));
+        let default = &schema["default"];
+        if !default.is_null() {
+            match (default.as_f64(), value.as_f64()) {
+                (Some(default), Some(value)) => assert_eq!(default, value, "{path}"),
+                _ => assert_eq!(default, value, "{path}"),
+            }
+            found += 1;
+        }
+        found += same_defaults(schema, value, &path);
+    }
+    found
+}
+
+#[test]
+fn the_schema_for_editors_has_the_keys_and_defaults_of_recipes() {
+    let text = include_str!("../../../../docs/recipe.schema.json");
+    let schema: serde_json::Value = serde_json::from_str(text).unwrap();
+    same_keys(&schema, &schema::RECIPE, "");
+    let text = "[model]\nvision = \"v\"\ndecoder = \"d\"\n[data.a]\nformat = \"jsonl\"\npath = \"a\"\n\
+        [[stage]]\nname = \"s\"\ndata = [\"a\"]\nsteps = 1\nlearning_rate = 1e-3\n\
+        [evaluation]\ndata = \"a\"\n";
+    let recipe = Recipe::from_str(text, Path::new("")).unwrap();
+    let recipe = serde_json::to_value(&recipe).unwrap();
+    let properties = &schema["properties"];
+    let stage = same_defaults(&properties["stage"]["items"], &recipe["stage"][0], "stage");
+    let data = &properties["data"]["additionalProperties"];
+    let data = same_defaults(data, &recipe["data"]["a"], "data");
+    assert_eq!((same_defaults(&schema, &recipe, ""), stage, data), (17, 12, 2));
+    let formats: Vec<&str> = Format::ALL.into_iter().map(Format::name).collect();
+    let described = &properties["data"]["additionalProperties"]["properties"]["format"]["enum"];
+    assert_eq!(*described, serde_json::json!(formats));
+}

@@ -1,5 +1,6 @@
 //! One file for each command.
 
+pub(crate) mod ablate;
 pub(crate) mod agree;
 pub(crate) mod compare;
 pub(crate) mod convert;

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use clap::Args;
 use pefomed_data::readable::{bytes, clock, thousands};
-use pefomed_train::{Recipe, RunFolder, TrainError, start};
+use pefomed_train::{Recipe, RunFolder, start};
 use serde_json::json;
 
 use crate::context::Context;
 use crate::failure::Usage;
-use crate::tuning;
+use crate::{tuning, way_on};
 
 /// Train the stages of a recipe into a run folder.
 #[derive(Args, Debug)]
@@ -48,8 +48,11 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
     start::digest(&recipe)?;
     let parts = tuning::load_parts(context, &recipe)?;
     let (training, encoding) = tuning::prepare(context, recipe, parts, &run)?;
-    let (_, info) = tuning::tune(context, &training, &run, arguments.resume, encoding)
-        .map_err(|error| with_way_on(error, arguments, &run))?;
+    let (_, info) =
+        tuning::tune(context, &training, &run, arguments.resume, encoding).map_err(|error| {
+            let (recipe, changes) = (&arguments.recipe, &arguments.changes);
+            way_on::told(error, "train", recipe, changes, run.root(), &[])
+        })?;
 
     let adapter = run.adapter();
     let trained: usize = info.trainable_parameters.values().sum();
@@ -62,38 +65,4 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
         .output
         .result(&text, &json!({ "run": run.root(), "adapter": adapter, "info": info }))?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// A run that was stopped tells the command that goes on with it.
-fn with_way_on(error: anyhow::Error, arguments: &Arguments, run: &RunFolder) -> anyhow::Error {
-    if !matches!(error.downcast_ref(), Some(TrainError::Stopped { .. })) {
-        return error;
-    }
-    let mut command = vec!["pefomed train".to_owned(), quoted(&arguments.recipe.to_string_lossy())];
-    command.extend(arguments.changes.iter().map(|change| quoted(change)));
-    command.push(format!("--out {} --resume", quoted(&run.root().to_string_lossy())));
-    let stopped = error.to_string();
-    error.context(format!("{stopped}\nto go on: {}", command.join(" ")))
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn words_survive_a_shell() {
-        assert_eq!(quoted("runs/a-1"), "runs/a-1");
-        assert_eq!(quoted("stage.vqa.epochs=3"), "stage.vqa.epochs=3");
-        assert_eq!(quoted("my runs"), "'my runs'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-    }
 }

@@ -87,58 +87,60 @@ fn range((start, length): (u32, u32)) -> std::ops::Range<usize> {
     start as usize..(start + length) as usize
 }
 
-/// A partial alignment. Which words it uses is written down only once it is among the best.
+/// Stands for no word, no match and nothing chosen.
+const NONE: u32 = u32::MAX;
+
+/// A partial alignment. Which words it uses is written down only once it is among the best. Forty of
+/// them are looked at for every word, so that it is as small as can be.
 #[derive(Clone, Copy, Debug)]
 struct Path {
     /// Covered words of both sides, weighted by module, in whole numbers.
-    covered: (u32, u32),
+    covered: u32,
     chunks: u32,
     distance: u32,
     /// The next word of the reference to look at.
     next: u32,
-    /// End in the candidate of the match just before; none after a gap.
-    last_end: Option<u32>,
+    /// End in the candidate of the match just before; [`NONE`] after a gap.
+    last_end: u32,
     /// Its last chosen match, in the arena.
-    chosen: Option<u32>,
+    chosen: u32,
     /// The set of words in use that it came from, and the match that it adds to it.
     used: u32,
-    added: Option<Match>,
+    added: u32,
 }
 
 impl Path {
-    /// Smaller is better: more words covered, then fewer chunks, then less distance.
-    fn rank(&self) -> (u32, u64) {
-        let distance = u64::from(self.chunks) << 32 | u64::from(self.distance);
-        (u32::MAX - self.covered.0 - self.covered.1, distance)
+    /// Smaller is better: more words covered, then fewer chunks, then less distance, then an earlier
+    /// place `at` among the paths.
+    fn rank(&self, at: u32) -> u128 {
+        let parts = [u32::MAX - self.covered, self.chunks, self.distance, at];
+        parts.into_iter().fold(0, |rank, part| rank << 32 | u128::from(part))
     }
 
-    fn take(&mut self, found: Match) {
+    fn take(&mut self, found: &Match) {
         // Exact words count whole, others half, and what is left over is dropped each time.
         let half = |length: u32| if found.module == 0 { 2 * length } else { length } / 2;
-        self.covered.0 += half(found.candidate.1);
-        self.covered.1 += half(found.reference.1);
-        if self.last_end.is_some_and(|end| end != found.candidate.0) {
+        self.covered += half(found.candidate.1) + half(found.reference.1);
+        if self.last_end != NONE && self.last_end != found.candidate.0 {
             self.chunks += 1;
         }
         self.next = found.reference.0 + found.reference.1;
-        self.last_end = Some(found.candidate.0 + found.candidate.1);
+        self.last_end = found.candidate.0 + found.candidate.1;
     }
 }
 
 /// Memory of the search, used again for every pair.
 #[derive(Debug, Default)]
 pub(super) struct Search {
-    /// Sets of words in use, as bits: the candidate's, then the reference's, for each path followed.
+    /// Sets of words in use, as bits: the candidate's, then the reference's. Paths share them.
     bits: Vec<u64>,
-    /// Those of the step before.
-    bits_before: Vec<u64>,
-    /// Chosen matches with the one chosen before.
-    chosen: Vec<(Match, Option<u32>)>,
+    /// Chosen matches, by their number among the candidates, with the one chosen before.
+    chosen: Vec<(u32, u32)>,
     certain: Vec<Option<Match>>,
     paths: Vec<Path>,
     next: Vec<Path>,
-    /// Ranks of the paths with their places: best first once sorted.
-    order: Vec<((u32, u64), u32)>,
+    /// Ranks of the paths, with their places in the last 32 bits: best first once sorted.
+    order: Vec<u128>,
 }
 
 impl Search {
@@ -159,63 +161,56 @@ impl Search {
         }
         self.next.clear();
         self.next.push(Path {
-            covered: (0, 0),
+            covered: 0,
             chunks: 0,
             distance: 0,
             next: 0,
-            last_end: None,
-            chosen: None,
+            last_end: NONE,
+            chosen: NONE,
             used: 0,
-            added: None,
+            added: NONE,
         });
         for place in 0..places {
             std::mem::swap(&mut self.paths, &mut self.next);
             self.next.clear();
             self.sort_paths();
-            self.write_down(left, width);
             for rank in 0..self.order.len() {
-                let mut path = self.paths[self.order[rank].1 as usize];
-                (path.used, path.added) = (rank as u32, None);
+                let mut path = self.paths[place_of(self.order[rank])];
+                self.write_down(&mut path, candidates, left, width);
                 self.follow(path, place, candidates, left, width);
             }
             if self.next.is_empty() {
                 // Cannot happen with matches as they are; METEOR goes on with the best path.
-                self.next.extend(self.order.first().map(|(_, at)| self.paths[*at as usize]));
+                self.next.extend(self.order.first().map(|rank| self.paths[place_of(*rank)]));
             }
         }
         std::mem::swap(&mut self.paths, &mut self.next);
         self.sort_paths();
         // The last chunk of each path is still open; of equally good ones the first wins.
-        let closed = self.order.iter().map(|(_, at)| {
-            let mut path = self.paths[*at as usize];
-            path.chunks += u32::from(path.last_end.is_some());
-            path
+        let closed = self.order.iter().zip(0_u32..).map(|(rank, at)| {
+            let mut path = self.paths[place_of(*rank)];
+            path.chunks += u32::from(path.last_end != NONE);
+            (path.rank(at), path.chosen)
         });
-        let best = closed.min_by_key(Path::rank);
+        let best = closed.min_by_key(|(rank, _)| *rank);
         let mut found: Vec<Match> = self.certain.iter().flatten().copied().collect();
-        let mut at = best.and_then(|path| path.chosen);
-        while let Some((chosen, before)) = at.and_then(|at| self.chosen.get(at as usize)) {
-            found.push(*chosen);
+        let mut at = best.map_or(NONE, |(_, chosen)| chosen);
+        while let Some((chosen, before)) = self.chosen.get(at as usize) {
+            found.push(candidates.matches[*chosen as usize]);
             at = *before;
         }
         found.sort_unstable_by_key(|found| found.reference.0);
         found
     }
 
-    /// Makes the sets of words in use of the best paths.
-    fn write_down(&mut self, left: usize, width: usize) {
-        std::mem::swap(&mut self.bits, &mut self.bits_before);
-        self.bits.clear();
-        for (_, at) in &self.order {
-            let path = &self.paths[*at as usize];
-            let from = path.used as usize * width;
-            let begin = self.bits.len();
-            self.bits.extend_from_slice(&self.bits_before[from..from + width]);
-            if let Some(found) = path.added {
-                set(&mut self.bits[begin..], found.candidate);
-                set(&mut self.bits[begin + left..], found.reference);
-            }
-        }
+    /// Makes the set of words in use of a path that adds to one.
+    fn write_down(&mut self, path: &mut Path, candidates: &Candidates, left: usize, width: usize) {
+        let Some(found) = candidates.matches.get(path.added as usize) else { return };
+        let (from, begin) = (path.used as usize * width, self.bits.len());
+        self.bits.extend_from_within(from..from + width);
+        set(&mut self.bits[begin..], found.candidate);
+        set(&mut self.bits[begin + left..], found.reference);
+        (path.used, path.added) = ((begin / width) as u32, NONE);
     }
 
     /// Adds to the next paths what can become of one at a word of the reference.
@@ -232,27 +227,28 @@ impl Search {
         if is_set(&bits[left..], place) {
             if (place as u32) < path.next {
                 self.next.push(path);
-            } else if let Some(found) = self.certain[path.next as usize] {
+            } else if let Some(found) = &self.certain[path.next as usize] {
                 path.take(found);
                 path.distance += found.reference.0.abs_diff(found.candidate.0);
                 self.next.push(path);
             }
             return;
         }
-        for found in candidates.at(place) {
+        for (found, number) in candidates.at(place).iter().zip(candidates.begins[place]..) {
             if any_set(&bits[left..], found.reference) || any_set(bits, found.candidate) {
                 continue;
             }
             let mut with = path;
-            with.added = Some(*found);
-            with.take(*found);
-            with.chosen = Some(self.chosen.len() as u32);
-            self.chosen.push((*found, path.chosen));
+            with.added = number;
+            with.take(found);
+            with.chosen = self.chosen.len() as u32;
+            self.chosen.push((number, path.chosen));
             path.distance += found.reference.0.abs_diff(found.candidate.0);
             self.next.push(with);
         }
         // The word may also stay without a match.
-        if path.last_end.take().is_some() {
+        if path.last_end != NONE {
+            path.last_end = NONE;
             path.chunks += 1;
         }
         path.next += 1;
@@ -262,14 +258,18 @@ impl Search {
     /// Finds the best paths, best first; equally good ones stay in order.
     fn sort_paths(&mut self) {
         self.order.clear();
-        let ranks = self.paths.iter().zip(0_u32..);
-        self.order.extend(ranks.map(|(path, at)| (path.rank(), at)));
+        self.order.extend(self.paths.iter().zip(0_u32..).map(|(path, at)| path.rank(at)));
         if self.order.len() > BEAM {
             self.order.select_nth_unstable(BEAM);
             self.order.truncate(BEAM);
         }
         self.order.sort_unstable();
     }
+}
+
+/// The place of a path, which stands at the end of its rank.
+fn place_of(rank: u128) -> usize {
+    rank as u32 as usize
 }
 
 fn set(bits: &mut [u64], words: (u32, u32)) {
