@@ -11,12 +11,13 @@ use std::time::Instant;
 
 use pefomed_data::formats::Problems;
 use pefomed_data::pack::group_by_budget;
-use pefomed_data::{MessageTree, PackedBatch, files, split};
+use pefomed_data::{ImageSource, MessageTree, PackedBatch, files, split};
 use pefomed_model::multimodal::TunedDecoder;
 use pefomed_model::parameters::Trainable as _;
 
 use crate::TrainError;
 use crate::adamw::Moments;
+use crate::augmented::{self, Round};
 use crate::checkpoint::{self, Position};
 use crate::events::{Event, Observer};
 use crate::features::Features;
@@ -36,8 +37,10 @@ pub struct Training {
     pub parts: Parts,
     /// The questions of each stage.
     pub stages: Vec<Questions>,
-    /// Their images.
+    /// Features of the images of stages that take them as they are.
     pub features: Features,
+    /// Images of stages that change them, by their numbers in these stages' questions.
+    pub changing: Vec<ImageSource>,
     /// Digest of what is trained on.
     pub data_digest: String,
     /// Digest of the adapter that the first stage starts from, unless it is drawn.
@@ -70,7 +73,8 @@ impl Training {
             // An adapter that does not fit is told before images are encoded.
             start::model(&parts, &recipe)?;
         }
-        let mut table = ImageTable::default();
+        // Images of stages that change them have numbers of their own: they are not encoded here.
+        let (mut table, mut changing) = (ImageTable::default(), ImageTable::default());
         let asking = Asking {
             template: recipe.model.template,
             compat: recipe.model.compat,
@@ -83,13 +87,15 @@ impl Training {
         let mut digests = Vec::new();
         let mut left_out = Problems::default();
         for stage in &recipe.stages {
-            let questions = Questions::of_stage(&recipe, stage, asking, &mut table, &mut left_out)?;
+            let table = if stage.augment.is_neutral() { &mut table } else { &mut changing };
+            let questions = Questions::of_stage(&recipe, stage, asking, table, &mut left_out)?;
             digests.push(split::split_digest(&questions.examples));
             stages.push(questions);
         }
         let features = Features::compute(&parts, table.sources(), &run.features(), progress)?;
         let data_digest = files::digest(&digests);
-        Ok(Self { recipe, parts, stages, features, data_digest, start_digest, left_out })
+        let changing = changing.sources().to_vec();
+        Ok(Self { recipe, parts, stages, features, changing, data_digest, start_digest, left_out })
     }
 
     /// Names everything that decides the result of a run.
@@ -159,7 +165,16 @@ impl Training {
                 let trees: Vec<MessageTree> =
                     drawn.trees.iter().filter_map(|tree| questions.tree(tree)).collect();
                 let seed = dropout_seed(self.recipe.seed, position.stage, index);
-                let pass = self.gradients(&model, &trees, stage, seed)?;
+                let changed = if stage.augment.is_neutral() {
+                    None
+                } else {
+                    let (stage_number, step) = (position.stage, index);
+                    let round = Round { seed: self.recipe.seed, stage: stage_number, step };
+                    let (parts, sources) = (&self.parts, &self.changing);
+                    Some(augmented::features(parts, sources, &trees, &stage.augment, round)?)
+                };
+                let features = changed.as_ref().unwrap_or(&self.features);
+                let pass = self.gradients(&model, &trees, features, stage, seed)?;
                 if !pass.loss.is_finite() {
                     return Err(TrainError::Diverged {
                         stage: stage.name.clone(),
@@ -224,6 +239,7 @@ impl Training {
         &self,
         model: &TunedDecoder,
         trees: &[MessageTree],
+        features: &Features,
         stage: &Stage,
         seed: u64,
     ) -> Result<Pass, TrainError> {
@@ -239,7 +255,7 @@ impl Training {
         let jobs: Vec<&[MessageTree]> = groups.into_iter().map(|range| &trees[range]).collect();
         step::gradients(model, jobs, cores, |model: &TunedDecoder, trees: &[MessageTree]| {
             let batch = PackedBatch::new(trees);
-            let features = self.features.get(&self.parts, &batch.images())?;
+            let features = features.get(&self.parts, &batch.images())?;
             let (loss, _) = model.loss_sum(&batch, &features, dropout)?;
             Ok((loss.mul_scalar(1.0 / targets as f64), batch.len()))
         })

@@ -134,7 +134,7 @@ pub struct Memory {
     pub features_in_memory: usize,
     /// Image features on disk; 0 when they are in memory.
     pub features_on_disk: usize,
-    /// Images in flight in the encoding pass, before training.
+    /// Images in flight in the encoding pass before training, or in a step that encodes its own.
     pub encoding: usize,
     /// The program, its tokenizer and the tokenized questions.
     pub program: usize,
@@ -158,6 +158,9 @@ impl Memory {
         let activations = most(|stage| stage.activations);
         let features = sizes.feature_bytes(images);
         let in_memory = features <= MEMORY_LIMIT;
+        // Stages that change their images encode those of a step before its micro-batches.
+        let in_a_step = most(|stage| stage.encoded_in_a_step);
+        let encoding = |images: usize| threads.min(images) * encoding_bytes(sizes);
         let mut memory = Self {
             frozen_weights,
             trainable_weights: trained * F32,
@@ -166,7 +169,7 @@ impl Memory {
             activations,
             features_in_memory: if in_memory { features } else { 0 },
             features_on_disk: if in_memory { 0 } else { features },
-            encoding: threads.min(images) * encoding_bytes(sizes),
+            encoding: encoding(images.max(in_a_step)),
             program: PROGRAM + tokens * TOKENIZER_ENTRY + questions,
             peak: 0,
         };
@@ -174,7 +177,8 @@ impl Memory {
             + memory.trainable_weights
             + memory.features_in_memory
             + memory.program;
-        let training = memory.gradients + memory.adam_moments + memory.activations;
+        let step = (memory.gradients + memory.activations).max(encoding(in_a_step));
+        let training = memory.adam_moments + sizes.feature_bytes(in_a_step) + step;
         memory.peak = always + training.max(memory.encoding);
         memory
     }

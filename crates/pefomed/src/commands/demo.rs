@@ -182,7 +182,7 @@ fn tuned<T>(result: anyhow::Result<T>) -> anyhow::Result<T> {
 
 /// The same training with its last stage only: parts, tokens and features are not made again.
 fn last_stage_alone(training: Training) -> anyhow::Result<Training> {
-    let Training { mut recipe, parts, mut stages, features, left_out, .. } = training;
+    let Training { mut recipe, parts, mut stages, features, changing, left_out, .. } = training;
     let (Some(stage), Some(questions)) = (recipe.stages.pop(), stages.pop()) else {
         anyhow::bail!("the demo's recipe has no stage");
     };
@@ -194,6 +194,7 @@ fn last_stage_alone(training: Training) -> anyhow::Result<Training> {
         parts,
         stages: vec![questions],
         features,
+        changing,
         data_digest,
         start_digest,
         left_out,
