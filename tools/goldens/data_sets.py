@@ -295,6 +295,8 @@ def hostile() -> None:
     write("no-tab.txt", "ROCO_00001 A film.\n")
     whole = (good / "parquet/data/train-00000-of-00001.parquet").read_bytes()
     write("cut.parquet", whole[: len(whole) // 2])
+    same = {"question": pa.array(["q"] * 2_000_000), "answer": pa.array(["a"] * 2_000_000)}
+    pq.write_table(pa.table(same), ROOT / "rows.parquet", compression="zstd", row_group_size=2_000_000)
     write("long-footer.parquet", whole[:-8] + (2**31 - 1).to_bytes(4, "little") + b"PAR1")
     line = '{"id": "%s", "question": "q", "answer": "a"}\n'
     write("mixed.jsonl", (line % 1).encode() + b'{"id": "2", "question": "q"\n' + (line % 3).replace("answer", "anwser").encode()

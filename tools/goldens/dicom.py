@@ -4,7 +4,7 @@
     python tools/goldens/dicom.py --shipped shipped.json     # pydicom's own test files
 
 Pinned: pydicom 3.0.2, numpy 2.4.6, pillow 13.0.0, pylibjpeg 2.1.0, pylibjpeg-libjpeg 2.5.0,
-pylibjpeg-openjpeg 2.6.0.
+pylibjpeg-openjpeg 2.6.0, pyjpegls 1.5.1 (CharLS).
 
 The files are written here, down to the lossless JPEG encoder. What they look like is pydicom's word:
 pixel_array, apply_modality_lut, apply_voi_lut or apply_color_lut, and colours converted to RGB; then
@@ -16,11 +16,13 @@ import argparse
 import copy
 import glob
 import io
+import itertools
 import json
 import math
 import os
 import warnings
 
+import jpeg_ls
 import numpy as np
 import pydicom
 from PIL import Image
@@ -29,7 +31,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, apply_windowing
 from pydicom.sequence import Sequence
 from pydicom.uid import (
-    JPEG2000Lossless, JPEGBaseline8Bit, JPEGLosslessSV1, RLELossless, DeflatedExplicitVRLittleEndian,
+    JPEG2000Lossless, JPEGBaseline8Bit, JPEGLosslessSV1, JPEGLSLossless, JPEGLSNearLossless, RLELossless, DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian,
 )
 
@@ -212,6 +214,45 @@ def kinds():
         yield name, ds, [""]
 
 
+def jpeg_ls_kinds():
+    """Flat ground, a disc, an edge and noise: runs that end at a line and inside of one, and every context."""
+    rng = np.random.default_rng(87)
+    y, x = np.mgrid[:40, :56]
+    shape = ((y - 18) ** 2 + (x - 20) ** 2 < 180) * (0.5 + 0.3 * np.sin(x / 3) * np.cos(y / 2))
+    shape = shape + (x > 45) * 0.4 * rng.random((40, 56)) + (y > 34) * 0.2
+    shape = np.clip(shape, 0, 1)
+    ct = np.round(shape * 3000 - 1100).astype(np.int16)
+    twelve = np.round(shape * 4095).astype(np.uint16)
+    sixteen = np.round(shape * 65535).astype(np.uint16)
+    eight = np.round(shape * 255).astype(np.uint8)
+    colour = np.stack([eight, np.roll(eight, 7, 1), np.where(eight > 100, 250, 3).astype(np.uint8)], -1)
+    window = dict(WindowCenter="40", WindowWidth="400")
+
+    def coded(array, bits, error=0, mode=0):
+        # CharLS takes lines, like pixels, from samples that lie by pixel, whatever its wrapper says.
+        samples = 3 if array.ndim == 3 else 1
+        if samples == 3 and mode == 0:
+            array = np.ascontiguousarray(np.moveaxis(array, -1, 0))
+        return [bytes(jpeg_ls.encode_buffer(
+            array.tobytes(), 40, 56, samples, bits, lossy_error=error, interleave_mode=mode,
+        ))]
+
+    S, N = JPEGLSLossless, JPEGLSNearLossless
+    yield "jpeg-ls", new(S, ct, "MONOCHROME2", 16, True, coded=coded(ct.view(np.uint16), 16), RescaleSlope="1", RescaleIntercept="0", **window), ["", "lung", "range"]
+    yield "jpeg-ls-2", new(S, eight // 64, "MONOCHROME2", 2, Modality="US", coded=coded(eight // 64, 2)), [""]
+    yield "jpeg-ls-8", new(S, eight, "MONOCHROME2", 8, Modality="US", coded=coded(eight, 8)), [""]
+    yield "jpeg-ls-12", new(S, twelve, "MONOCHROME2", 12, Modality="DX", coded=coded(twelve, 12)), [""]
+    yield "jpeg-ls-16", new(S, sixteen, "MONOCHROME2", 16, Modality="DX", coded=coded(sixteen, 16)), [""]
+    yield "jpeg-ls-near-8", new(N, eight, "MONOCHROME2", 8, Modality="US", coded=coded(eight, 8, 2)), [""]
+    yield "jpeg-ls-near-12", new(N, twelve, "MONOCHROME2", 12, Modality="DX", coded=coded(twelve, 12, 7)), [""]
+    for mode, name in enumerate(("planes", "lines", "pixels")):
+        yield f"jpeg-ls-rgb-{name}", new(S, colour, "RGB", 8, Modality="US", planar=int(mode == 0), coded=coded(colour, 8, 0, mode)), [""]
+    for mode, name in ((1, "lines"), (2, "pixels")):
+        yield f"jpeg-ls-near-{name}", new(N, colour, "RGB", 8, Modality="US", coded=coded(colour, 8, 3, mode)), [""]
+    frames = [coded(twelve, 12)[0], coded(twelve[::-1].copy(), 12)[0]]
+    yield "jpeg-ls-frames", new(S, np.stack([twelve, twelve]), "MONOCHROME2", 12, Modality="MR", coded=frames), ["", "frame=2"]
+
+
 # --- reading, by pydicom -------------------------------------------------------------------------
 
 def functional(ds, frame, group, name):
@@ -310,7 +351,7 @@ def main():
         return shipped(arguments.shipped)
     os.makedirs(arguments.folder, exist_ok=True)
     pictures = {}
-    for name, ds, views in kinds():
+    for name, ds, views in itertools.chain(kinds(), jpeg_ls_kinds()):
         read = save(ds, os.path.join(arguments.folder, f"{name}.dcm"))
         for view in views:
             is_frame = view.startswith("frame=")

@@ -13,6 +13,7 @@ import sys
 EXPLICIT, IMPLICIT, BIG = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
 DEFLATED, RLE = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.5"
 JPEG, LOSSLESS, J2K = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.90"
+JLS = "1.2.840.10008.1.2.4.80"
 LONG = {b"OB", b"OW", b"SQ", b"UN", b"UT"}
 UNDEFINED = 0xFFFFFFFF
 
@@ -123,6 +124,18 @@ def files():
     yield "jpeg-cut.dcm", head(JPEG) + image(bits=8) + fragments((jpeg % b"\x00\x04\x00\x04")[:-2]), "a JPEG without its end"
     yield "jpeg2000-size.dcm", head(J2K) + image(bits=8) + fragments(b"\xff\x4f\xff\x51\x00\x29" + struct.pack(">H8IH3B", 0, 1 << 31, 1 << 31, 0, 0, 1, 1, 0, 0, 1, 7, 1, 1) + b"\xff\xd9"), "a JPEG 2000 stream of 2,147,483,648 tiles a side"
     yield "jpeg2000-head.dcm", head(J2K) + image(bits=8) + fragments(b"\xff\x4f\xff\x51"), "a JPEG 2000 stream that is all head"
+    frame = lambda rows, columns, bits=8: b"\xff\xd8\xff\xf7\x00\x0b" + struct.pack(">BHHB", bits, rows, columns, 1) + b"\x01\x11\x00"
+    scan = lambda near=0: b"\xff\xda\x00\x08\x01\x01\x00" + bytes([near, 0, 0])
+    ls = lambda data, rows=4, columns=4: head(JLS) + image(rows, columns, bits=8) + fragments(data)
+    yield "jpeg-ls-size.dcm", ls(frame(65535, 65535) + scan() + data + b"\xff\xd9"), "a JPEG-LS frame of 65,535 pixels a side in a file of four"
+    yield "jpeg-ls-bare.dcm", ls(frame(9999, 9999) + scan() + b"\xff\xd9", 9999, 9999), "a JPEG-LS frame of 100 megapixels that has none"
+    yield "jpeg-ls-cut.dcm", ls(frame(4, 4) + scan() + b"\xff"), "a JPEG-LS scan that ends in its first line"
+    yield "jpeg-ls-run.dcm", ls(frame(8, 2) + scan() + b"\xff\x30\x00\x00\xff\xd9", 8, 2), "a JPEG-LS run that goes on behind its line"
+    yield "jpeg-ls-code.dcm", ls(frame(4, 4) + scan() + data + b"\xff\xd9"), "a JPEG-LS code longer than any"
+    yield "jpeg-ls-near.dcm", ls(frame(4, 4) + scan(200) + data + b"\xff\xd9"), "a JPEG-LS error larger than half of the range"
+    yield "jpeg-ls-parameters.dcm", ls(frame(4, 4) + b"\xff\xf8\x00\x0d\x01" + struct.pack(">5H", 255, 9, 8, 7, 64) + scan() + data + b"\xff\xd9"), "JPEG-LS thresholds that fall"
+    yield "jpeg-ls-restart.dcm", ls(frame(4, 4) + b"\xff\xdd\x00\x04\x00\x01" + scan() + data + b"\xff\xd9"), "JPEG-LS restart intervals, which are not read"
+    yield "jpeg-ls-frame.dcm", ls(scan() + data), "a JPEG-LS scan before any frame, and no beginning"
     yield "open-fragments.dcm", head(JPEG) + image(bits=8) + fragments(data, end=False), "fragments without an end"
     yield "no-fragments.dcm", head(JPEG) + image(bits=8) + fragments(), "pixel data of no fragment"
     yield "frame-lost.dcm", head(JPEG) + image(bits=8, frames="4") + fragments(data, data), "four frames in two fragments, and no table"
@@ -144,6 +157,25 @@ def files():
     yield "nifti-bomb.nii.gz", gzip.compress(nifti((4, 4, 4, 4, 32000), code=64) + bytes(1 << 16), mtime=0), "a compressed volume shorter than its header says"
 
 
+ELSEWHERE = """\
+## Elsewhere
+
+Hostile files of other formats, and hostile bytes that tests make as they run:
+
+| format | where | tries |
+|---|---|---|
+| data sets: CSV, JSON, XML, pickle, parquet | `formats/`, listed in `formats/README.md` | encodings, quotes, nesting, paths, entities, code |
+| data sets, damaged at random | `tests/data_hostile.rs` | cuts and changed bytes of every layout |
+| PNG, JPEG | `tests/data_image.rs` | cut files, sizes, other kinds under these names |
+| SentencePiece | `tests/sentencepiece.rs` | cuts, rules that are not followed |
+| predictions of other programs | `tests/results.rs` | columns, encodings, ids twice |
+| `torch.save` | `crates/pefomed-model/tests/hostile/pickle`, with a README | code, nesting, sizes, strides, bombs |
+| safetensors | `crates/pefomed-model/tests/weights_safetensors.rs` | headers, offsets, shards that lead out |
+| GGUF | `crates/pefomed-model/tests/weights_gguf.rs` | counts, offsets, types, alignment |
+| all of these | `fuzz/` at the root | whatever a fuzzer finds |
+"""
+
+
 def main():
     folder = sys.argv[1]
     os.makedirs(folder, exist_ok=True)
@@ -157,7 +189,7 @@ def main():
             "# Files that mean harm\n\n"
             "Each must be refused with an error that names it, without a panic and without taking more\n"
             "memory than it has bytes. `tools/goldens/hostile.py` writes them.\n\n"
-            "| file | tries |\n|---|---|\n" + "\n".join(lines) + "\n"
+            "| file | tries |\n|---|---|\n" + "\n".join(lines) + "\n\n" + ELSEWHERE
         )
 
 

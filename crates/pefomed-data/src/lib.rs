@@ -18,6 +18,8 @@ pub mod example;
 pub mod files;
 pub mod formats;
 pub mod image;
+pub mod image_places;
+pub mod laterality;
 pub mod names;
 pub mod pack;
 pub mod parquet_file;
@@ -36,6 +38,7 @@ pub mod tree;
 
 pub use error::DataError;
 pub use example::{Example, ImagePlace, ImageSource, Split, Task};
+pub use image_places::ImagePlaces;
 pub use pack::PackedBatch;
 pub use prediction::{Finish, ImageCondition, Prediction};
 #[cfg(feature = "tokenizers")]

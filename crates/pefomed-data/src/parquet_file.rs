@@ -28,8 +28,9 @@ use crate::DataError;
 
 /// Rows of a row group that are in memory at a time.
 const BATCH: usize = 16;
-/// A row group may claim so many rows; writers make groups of up to a million.
-const LIMIT_ROWS: i64 = 1 << 26;
+/// Rows that a file may have for each of its bytes. Rows that differ in anything take bits; a run of equal
+/// ones takes none, so that a file of a kilobyte could become a thousand million examples.
+const LIMIT_ROWS_A_BYTE: u64 = 8;
 
 /// One value inside a parquet file: an image's bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -214,15 +215,19 @@ impl ParquetFile {
     /// [`DataError::Read`] and [`DataError::Layout`].
     pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
         let reader = open(path)?;
+        let failed = |source| DataError::Read { path: path.to_owned(), source };
+        let length = std::fs::metadata(path).map_err(failed)?.len();
         let names = contained(path, || {
             let metadata = reader.metadata();
+            let mut room = length.saturating_mul(LIMIT_ROWS_A_BYTE);
             for group in metadata.row_groups() {
-                if !(0..=LIMIT_ROWS).contains(&group.num_rows()) {
-                    return Err(ParquetError::General(format!(
-                        "a row group claims {} rows",
-                        group.num_rows()
-                    )));
-                }
+                let rows = u64::try_from(group.num_rows()).ok();
+                room = rows.and_then(|rows| room.checked_sub(rows)).ok_or_else(|| {
+                    let rows = group.num_rows();
+                    ParquetError::General(format!(
+                        "a row group of {rows} rows in a file of {length} bytes"
+                    ))
+                })?;
             }
             let root = metadata.file_metadata().schema_descr().root_schema();
             Ok(root.get_fields().iter().map(|field| field.name().to_owned()).collect())

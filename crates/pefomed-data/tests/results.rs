@@ -60,6 +60,19 @@ fn every_column_has_its_meaning() {
 }
 
 #[test]
+fn further_accepted_answers_are_a_list_in_json_lines() {
+    let text = r#"{"reference":"lung","prediction":"left lung","other_references":["left lung",""]}
+{"reference":"a","prediction":"b","other_references":null}
+"#;
+    let lines = read("r.jsonl", text);
+    assert_eq!(lines[0].references().collect::<Vec<_>>(), ["lung", "left lung"]);
+    assert_eq!(lines[1].references().count(), 1);
+    assert!(!lines[0].labels.contains_key("other_references"));
+    let wrong = br#"{"reference":"a","prediction":"b","other_references":"c"}"#;
+    fails("r.jsonl", wrong, &["row 1", "`other_references` is not a list of texts"]);
+}
+
+#[test]
 fn files_of_spreadsheets_are_read() {
     let expected =
         read("r.csv", "id,reference,prediction\n1,\"two\nlines, \"\"quoted\"\"\",x\n2,a,b\n");

@@ -67,6 +67,7 @@ fn predictions(pairs: &[(String, String)]) -> Vec<Prediction> {
         prompt: String::new(),
         prediction: candidate.clone(),
         reference: reference.clone(),
+        other_references: Vec::new(),
         labels: std::collections::BTreeMap::default(),
         tokens: 0,
         finish: Finish::Stop,

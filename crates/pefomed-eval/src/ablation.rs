@@ -324,6 +324,7 @@ mod tests {
             prompt: String::new(),
             prediction: if index < right { "yes" } else { "no" }.to_owned(),
             reference: "yes".to_owned(),
+            other_references: Vec::new(),
             labels: BTreeMap::new(),
             tokens: 1,
             finish: Finish::Stop,

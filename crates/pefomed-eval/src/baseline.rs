@@ -69,8 +69,9 @@ fn baseline(
             let answer = key(rule, &item.prediction.labels, kind)
                 .and_then(|key| answers.get(&key))
                 .or_else(|| answers.get(ANY));
-            let reference = vqa::comparable(&item.prediction.reference);
-            f64::from(u8::from(answer.is_some_and(|answer| *answer == reference)))
+            let mut accepted = item.prediction.references().map(vqa::comparable);
+            let is_right = answer.is_some_and(|answer| accepted.any(|text| text == *answer));
+            f64::from(u8::from(is_right))
         })
         .collect();
     let estimate = |keep: &dyn Fn(&Item<'_>) -> bool| {

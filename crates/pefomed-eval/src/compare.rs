@@ -246,9 +246,12 @@ fn by_id(
 
 fn same_item(a: &Prediction, b: &Prediction, options: &CompareOptions) -> Result<(), EvalError> {
     let (task_a, task_b) = (a.task.to_string(), b.task.to_string());
+    let others = |line: &Prediction| line.other_references.join("; ");
+    let (others_a, others_b) = (others(a), others(b));
     for (field, in_a, in_b) in [
         ("task", &task_a, &task_b),
         ("reference", &a.reference, &b.reference),
+        ("other references", &others_a, &others_b),
         ("group", &a.group, &b.group),
     ] {
         if in_a != in_b {
@@ -298,10 +301,7 @@ fn measure_texts(
     let (a, b): (Vec<_>, Vec<_>) = pairs.iter_mut().map(|(a, b)| (a, b)).unzip();
     for side in [a, b] {
         let mut reader = Reader::new();
-        let texts: Vec<_> = side
-            .iter()
-            .map(|item| reader.pair(&item.prediction.prediction, &item.prediction.reference))
-            .collect();
+        let texts: Vec<_> = side.iter().map(|item| reader.prediction(item.prediction)).collect();
         let measured = measure(&reader, &texts, data)?;
         for (item, measured) in side.into_iter().zip(measured) {
             item.lexical = measured;

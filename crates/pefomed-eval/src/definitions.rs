@@ -12,6 +12,13 @@ pub const EXACT_MATCH: &str = "Share of items whose answer equals the reference 
     digits, articles dropped, contractions restored, and \u{201c}x ray\u{201d} written \
     \u{201c}xray\u{201d}. This is the accuracy that is reported first.";
 
+/// Several accepted answers.
+pub const SEVERAL_REFERENCES: &str = "Where the data set accepts several answers, an answer is right \
+    when it equals any of them; token F1 and token recall are those of the accepted answer that they \
+    are highest for, and BLEU, ROUGE-L, METEOR and CIDEr take all as references, each by its own \
+    rule. The majority answer is the most frequent of the first answers of training, and is right by \
+    the same rule. Open and closed, clinical findings, judges and raters go by the first answer.";
+
 /// Token F1.
 pub const TOKEN_F1: &str = "Mean over items of the harmonic mean of precision and recall of the \
     words of the normalised answer against those of the normalised reference, counted as a \
@@ -128,6 +135,7 @@ pub(crate) fn all(
     meteor_kind: Option<MeteorKind>,
     labelled: Option<Uncertain>,
     has_externals: bool,
+    has_several: bool,
 ) -> BTreeMap<String, String> {
     let mut all = vec![
         ("exact_match", EXACT_MATCH.to_owned()),
@@ -148,6 +156,9 @@ pub(crate) fn all(
     }
     if let Some(uncertain) = labelled {
         all.push(("clinical", clinical(uncertain)));
+    }
+    if has_several {
+        all.push(("several_references", SEVERAL_REFERENCES.to_owned()));
     }
     if has_externals {
         all.push(("external", EXTERNAL.to_owned()));

@@ -54,7 +54,7 @@ pub(crate) struct Item<'a> {
     pub(crate) answer_type: Option<AnswerType>,
     /// Whether a label decided the answer type.
     pub(crate) typed_by_label: bool,
-    /// Exact match, token F1, token recall.
+    /// Exact match, token F1, token recall: each against the accepted answer that it is best for.
     pub(crate) scores: [f64; 3],
     /// What the lexical metrics follow from; set once all items of a condition are known.
     pub(crate) lexical: ItemScores,
@@ -89,9 +89,14 @@ impl<'a> Item<'a> {
             }
             Task::Caption | Task::Report => (None, false),
         };
-        let exact = vqa::exact_match(&prediction.prediction, &prediction.reference);
-        let shared = vqa::overlap(&prediction.prediction, &prediction.reference);
-        let scores = [f64::from(u8::from(exact)), shared.f1, shared.recall];
+        let text = &prediction.prediction;
+        let exact = prediction.references().any(|reference| vqa::exact_match(text, reference));
+        let best = |of: fn(vqa::Overlap) -> f64| {
+            let each = prediction.references().map(|reference| of(vqa::overlap(text, reference)));
+            each.fold(0.0, f64::max)
+        };
+        let scores =
+            [f64::from(u8::from(exact)), best(|shared| shared.f1), best(|shared| shared.recall)];
         let lexical = ItemScores::default();
         let clinical = None;
         Ok(Self { prediction, answer_type, typed_by_label, scores, lexical, clinical })

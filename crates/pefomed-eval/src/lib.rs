@@ -16,6 +16,7 @@
 //!     prompt: String::new(),
 //!     prediction: prediction.to_owned(),
 //!     reference: reference.to_owned(),
+//!     other_references: Vec::new(),
 //!     labels: Default::default(),
 //!     tokens: 1,
 //!     finish: Finish::Stop,

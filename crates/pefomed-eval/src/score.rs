@@ -157,12 +157,8 @@ impl<'a> Scoring<'a> {
                 // Of questions only BLEU is shown, which needs no data.
                 let data = options.meteor_data.as_deref().filter(|_| *task != Task::Vqa);
                 let mut reader = Reader::new();
-                let pairs: Vec<_> = items
-                    .iter()
-                    .map(|item| {
-                        reader.pair(&item.prediction.prediction, &item.prediction.reference)
-                    })
-                    .collect();
+                let pairs: Vec<_> =
+                    items.iter().map(|item| reader.prediction(item.prediction)).collect();
                 for (item, measured) in items.iter_mut().zip(measure(&reader, &pairs, data)?) {
                     item.lexical = measured;
                 }
@@ -199,6 +195,7 @@ impl<'a> Scoring<'a> {
         let labelled = self.items.keys().any(|task| is_labelled(*task, options.clinical));
         let labelled = labelled.then_some(options.uncertain);
         let has_externals = !self.externals.is_empty();
+        let has_several = self.predictions.iter().any(|line| line.references().nth(1).is_some());
         Metrics {
             format: Metrics::FORMAT,
             split: options.split.clone(),
@@ -210,7 +207,13 @@ impl<'a> Scoring<'a> {
             externals: self.externals.clone(),
             tasks: self.items.keys().filter_map(|task| self.task_metrics(*task)).collect(),
             unscored: self.unscored.clone(),
-            definitions: definitions::all(&options.bootstrap, meteor, labelled, has_externals),
+            definitions: definitions::all(
+                &options.bootstrap,
+                meteor,
+                labelled,
+                has_externals,
+                has_several,
+            ),
         }
     }
 

@@ -227,3 +227,27 @@ fn a_broken_file_is_named() {
         assert!(message.contains(name), "{message}");
     }
 }
+
+#[test]
+fn pictures_inside_a_parquet_file_are_shown_and_further_answers_stand_beside() {
+    let set = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../pefomed-data/tests/fixtures/datasets/parquet/data/train-00000-of-00001.parquet");
+    let examples =
+        pefomed_data::formats::read(pefomed_data::formats::Format::Parquet, &set, None).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut one = line("1", "g", "the lung", "chest", &[]);
+    one.image = Some(examples[0].images[0].name.clone());
+    one.other_references = vec!["lung".to_owned()];
+    write_scores(folder.path(), &[one]);
+    let write = |place: &str| {
+        let info = serde_json::json!({ "images_dir": [place] });
+        fs::write(folder.path().join("run.json"), info.to_string()).unwrap();
+        render(folder.path()).unwrap()
+    };
+    let html = write(set.to_str().unwrap());
+    assert!(html.contains("<img src=\"data:image/"), "no picture");
+    assert!(html.contains("✓ correct") && html.contains("Also right"), "no further answer");
+    assert!(html.contains("Several accepted answers"));
+    let html = write("/nowhere");
+    assert!(html.contains("Pictures of 1 example cards"));
+}

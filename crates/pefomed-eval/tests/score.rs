@@ -38,6 +38,37 @@ fn question_types_count_under_each_part_and_other_columns_whole() {
     assert_eq!(counts(&by_label["site"]), [("lung, left", 2, 1.0), ("(no label)", 3, 1.0 / 3.0)]);
 }
 
+/// Worked by hand.
+#[test]
+fn any_accepted_answer_is_right_and_overlaps_take_the_best() {
+    let mut lines =
+        [line("1", "a", "Left lung.", "lung", &[]), line("2", "b", "mass in lung", "nodule", &[])];
+    let metrics = |lines: &[Prediction]| {
+        let train = ["mass", "mass", "nodule"]
+            .map(|answer| TrainAnswer { answer: answer.to_owned(), labels: labels(&[]) });
+        score(lines, &ScoreOptions { train: train.to_vec(), ..Default::default() }).unwrap()
+    };
+    let alone = metrics(&lines);
+    assert_eq!(alone.tasks[0].conditions[0].overall.exact_match.value, 0.0);
+    assert!(!alone.definitions.contains_key("several_references"));
+
+    lines[0].other_references = vec!["the left lung".to_owned(), "  ".to_owned()];
+    lines[1].other_references = vec!["lung mass effect".to_owned(), "mass".to_owned()];
+    let several = metrics(&lines);
+    assert!(several.definitions["several_references"].contains("any of them"));
+    let overall = several.tasks[0].conditions[0].overall;
+    assert_eq!(overall.exact_match.value, 0.5);
+    // The second: 2 of 3 words and 2 of 3 of "lung mass effect"; all of "mass".
+    assert!((overall.token_f1.value - (1.0 + 2.0 / 3.0) / 2.0).abs() < 1e-12);
+    assert_eq!(overall.token_recall.value, 1.0);
+    // 2 of 2 and 2 of 3 words, and references of equal length: the article is a word to BLEU, so the
+    // nearest to "left lung" has 1 or 3, of which the shorter counts.
+    assert!((overall.bleu_1.unwrap().value - 4.0 / 5.0).abs() < 1e-9);
+    // "mass" is the majority, and one of the answers to the second question.
+    let majority = &several.tasks[0].baselines[0];
+    assert_eq!((majority.overall.value, majority.margin.value), (0.5, 0.0));
+}
+
 #[test]
 fn rare_labels_share_a_row_and_none_is_dropped() {
     let lines: Vec<_> = (0..30)

@@ -19,7 +19,8 @@ pub enum ServeError {
     Data(#[from] DataError),
     /// Items have images, and nobody said where they are.
     #[error(
-        "{items} items have an image (the first is `{first}`): name the folder with --images DIR"
+        "{items} items have an image (the first is `{first}`): name the folder or parquet file with \
+         --images DIR"
     )]
     NoImageFolder {
         /// Number of items with an image.
@@ -41,11 +42,12 @@ pub enum ServeError {
     /// Image files that do not exist.
     #[error(
         "{missing} of {total} images are not in `{}` (the first is `{first}` of item `{id}`): name \
-         the folder that their names are relative to with --images",
+         the folder that their names are relative to, or the parquet file they are inside of, with \
+         --images",
         folder.display()
     )]
     MissingImages {
-        /// The image folder.
+        /// The image folder or parquet file.
         folder: PathBuf,
         /// Number of missing files.
         missing: usize,

@@ -85,6 +85,25 @@ pub enum TrainError {
         /// The text.
         text: &'static str,
     },
+    /// A stage mirrors images whose texts name a side.
+    #[error(
+        "stage `{stage}` flips images, and [data.{data}], row {row} (`{id}`), says “{word}” in its \
+         {part}: it would be taught the wrong side. Set `augment.flip = 0`, or leave such rows out"
+    )]
+    FlipsSides {
+        /// The stage.
+        stage: String,
+        /// The data set.
+        data: String,
+        /// The row in it.
+        row: usize,
+        /// The example.
+        id: String,
+        /// The word that names a side.
+        word: String,
+        /// Where it stands: `question`, `answer` or `other answer`.
+        part: &'static str,
+    },
     /// The adapter that a recipe starts from is not there, or not the one the recipe describes.
     #[error("[adapter] `start`, `{}`: {problem}", path.display())]
     StartAdapter {

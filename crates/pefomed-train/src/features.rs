@@ -1,6 +1,7 @@
 //! Visual features, computed once.
 //!
-//! The encoder is frozen and images are not augmented, so what it says of an image never changes.
+//! The encoder is frozen, so what it says of an image never changes, unless a stage changes the image
+//! (see [`augmented`](crate::augmented)).
 //! Features are computed in a pass of their own, on all cores, before the first step. Small sets
 //! stay in memory; large ones go to files named by the digest of (image bytes, preprocessing,
 //! encoder weights, selection and joining of tokens), which later runs find again. A file that is cut or damaged

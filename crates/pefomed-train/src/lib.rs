@@ -6,6 +6,7 @@
 //! a [`RunFolder`].
 
 pub mod adamw;
+pub mod augmented;
 pub mod checkpoint;
 pub mod device;
 mod error;

@@ -22,6 +22,7 @@ use pefomed_model::projector::ProjectorKind;
 use serde::Serialize;
 
 use crate::TrainError;
+use crate::augmented;
 use crate::mix;
 use crate::parts::{decoder_files, lora_config, vision_files};
 use crate::questions::{Asking, ImageTable, Questions, read_split};
@@ -109,13 +110,14 @@ impl Sizes {
     }
 }
 
-/// Distinct images that the stages of a recipe train on: what the encoding pass will encode.
+/// Distinct images that the stages of a recipe train on as they are: what the encoding pass will
+/// encode. Those of stages that change them are encoded in the steps.
 ///
 /// # Errors
 /// As [`read_split`].
 pub fn training_images(recipe: &Recipe) -> Result<usize, TrainError> {
     let mut places = BTreeSet::new();
-    for stage in &recipe.stages {
+    for stage in recipe.stages.iter().filter(|stage| stage.augment.is_neutral()) {
         for example in read_split(recipe, &stage.data, Split::Train)? {
             places.extend(example.images.into_iter().map(|image| image.place));
         }
@@ -175,7 +177,11 @@ pub struct StagePlan {
     pub micro_batches: usize,
     /// Positions of the largest micro-batch.
     pub largest_micro_batch: usize,
-    /// Mean floating-point operations of a step, forward and backward.
+    /// Images that the largest step encodes itself, because the stage changes them; 0 when their
+    /// features are kept.
+    pub encoded_in_a_step: usize,
+    /// Mean floating-point operations of a step, forward and backward, and to encode its images when
+    /// the stage changes them.
     pub flop_per_step: f64,
     /// Bytes that the micro-batches of a step hold for their backward passes at one time, in the
     /// step where it is most.
@@ -201,7 +207,7 @@ pub struct Plan {
     pub parameters: Vec<PartParameters>,
     /// Visual tokens of an image.
     pub visual_tokens: usize,
-    /// Distinct training images; each is encoded once.
+    /// Distinct training images that are encoded once: those of stages that do not change them.
     pub images: usize,
     /// Floating-point operations to encode all of them, once.
     pub encoding_flop: f64,
@@ -233,7 +239,7 @@ impl Plan {
         } else {
             Some(base::load_tokenizer(&files, own, template)?)
         };
-        let mut table = ImageTable::default();
+        let (mut table, mut changing) = (ImageTable::default(), ImageTable::default());
         let mut stages = Vec::with_capacity(recipe.stages.len());
         let mut largest_text = 0;
         for (index, stage) in recipe.stages.iter().enumerate() {
@@ -250,7 +256,8 @@ impl Plan {
                 to_generate: false,
             };
             let left_out = &mut Problems::default();
-            let questions = Questions::of_stage(recipe, stage, asking, &mut table, left_out)?;
+            let table = if stage.augment.is_neutral() { &mut table } else { &mut changing };
+            let questions = Questions::of_stage(recipe, stage, asking, table, left_out)?;
             let held: usize = questions.messages.iter().map(|message| message.prompt.len()).sum();
             largest_text += held * size_of::<pefomed_data::Item>();
             // As the training loop draws it.
@@ -328,6 +335,7 @@ impl StagePlan {
             answer_tokens_per_pass: 0,
             micro_batches: 0,
             largest_micro_batch: 0,
+            encoded_in_a_step: 0,
             flop_per_step: 0.0,
             activations: 0,
         }
@@ -337,6 +345,7 @@ impl StagePlan {
 /// A stage whose questions are not known: one micro-batch of its `token_budget`.
 fn assumed_plan(sizes: &Sizes, stage: &Stage) -> StagePlan {
     let batch = MicroBatch::assumed(sizes, stage.token_budget);
+    let encoded = usize::from(!stage.augment.is_neutral());
     StagePlan {
         is_assumed: true,
         steps: match stage.length {
@@ -346,7 +355,8 @@ fn assumed_plan(sizes: &Sizes, stage: &Stage) -> StagePlan {
         },
         micro_batches: 1,
         largest_micro_batch: batch.positions,
-        flop_per_step: decoder_flop(sizes, stage, &batch),
+        encoded_in_a_step: encoded,
+        flop_per_step: decoder_flop(sizes, stage, &batch) + encoded as f64 * vision_flop(sizes),
         activations: batch.activation_bytes(sizes),
         ..StagePlan::of(sizes, stage)
     }
@@ -379,6 +389,11 @@ fn stage_plan(
     for (index, step) in pass.iter().enumerate() {
         let trees: Vec<MessageTree> =
             step.trees.iter().filter_map(|tree| questions.tree(tree)).collect();
+        if !stage.augment.is_neutral() {
+            let encoded = augmented::images(&trees).len();
+            plan.encoded_in_a_step = plan.encoded_in_a_step.max(encoded);
+            flop += encoded as f64 * vision_flop(sizes);
+        }
         let positions: Vec<usize> = trees.iter().map(MessageTree::positions).collect();
         let groups = group_by_budget(&positions, stage.token_budget);
         plan.micro_batches = plan.micro_batches.max(groups.len());

@@ -110,6 +110,7 @@ impl Asked {
                         prompt: questions.prompts[index].clone(),
                         prediction: parts.tokenizer.decode(&answer.tokens)?,
                         reference: example.answer.clone(),
+                        other_references: example.other_answers.clone(),
                         labels: example.labels.clone(),
                         tokens: answer.tokens.len(),
                         finish: answer.finish,

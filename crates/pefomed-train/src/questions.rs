@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pefomed_data::compat::Compat;
 use pefomed_data::formats::{self, Problems};
+use pefomed_data::laterality::side_word;
 use pefomed_data::prompt::{Prompt, Template};
 use pefomed_data::split::{self, SplitRule};
 use pefomed_data::{
@@ -220,7 +221,7 @@ impl Questions {
     ///
     /// # Errors
     /// As [`read_split`] and [`Questions::new`]; [`TrainError::EmptySplit`] also for a data set that
-    /// has a weight and nothing to draw.
+    /// has a weight and nothing to draw; [`TrainError::FlipsSides`].
     pub fn of_stage(
         recipe: &Recipe,
         stage: &Stage,
@@ -233,6 +234,9 @@ impl Questions {
             && let Some((name, _)) = stage.data.iter().zip(&sizes).find(|(_, size)| **size == 0)
         {
             return Err(TrainError::EmptySplit { data: name.clone(), split: Split::Train });
+        }
+        if stage.augment.flip > 0.0 {
+            refuse_sides(stage, &examples, &sizes)?;
         }
         let questions = Self::new(examples, asking, |_, example| {
             example.images.iter().map(|image| table.number(image)).collect()
@@ -252,6 +256,32 @@ impl Questions {
     pub fn tree(&self, questions: &[usize]) -> Option<MessageTree> {
         MessageTree::new(questions.iter().map(|&index| self.messages[index].clone()).collect())
     }
+}
+
+/// Refuses a text that names a side in a stage that mirrors images.
+fn refuse_sides(stage: &Stage, examples: &[Example], sizes: &[usize]) -> Result<(), TrainError> {
+    let mut rest = examples;
+    for (data, size) in stage.data.iter().zip(sizes) {
+        let (own, later) = rest.split_at(*size);
+        rest = later;
+        for example in own.iter().filter(|example| !example.images.is_empty()) {
+            let texts = [("question", &example.instruction), ("answer", &example.answer)];
+            let others = example.other_answers.iter().map(|answer| ("other answer", answer));
+            for (part, text) in texts.into_iter().chain(others) {
+                if let Some(word) = side_word(text) {
+                    return Err(TrainError::FlipsSides {
+                        stage: stage.name.clone(),
+                        data: data.clone(),
+                        row: example.row,
+                        id: example.id.clone(),
+                        word: word.to_owned(),
+                        part,
+                    });
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A number from an id, for random draws that belong to the example and not to its place.

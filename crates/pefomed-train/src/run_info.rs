@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use pefomed_data::{DataError, Example, files};
+use pefomed_data::{DataError, Example, ImagePlace, files};
 use pefomed_model::multimodal::TunedDecoder;
 use pefomed_model::parameters::Trainable as _;
 use serde::{Deserialize, Serialize};
@@ -34,8 +34,8 @@ pub struct RunInfo {
     pub frozen_parameters: BTreeMap<String, usize>,
     /// Digests of everything that decides the result.
     pub digests: BTreeMap<String, String>,
-    /// Folders that the image names of predictions are relative to; those inside the run are
-    /// relative to it.
+    /// Folders that the image names of predictions are relative to, and parquet files that images are
+    /// inside of; those inside the run are relative to it.
     pub images_dir: Vec<PathBuf>,
     /// Wall seconds of all optimizer steps; absent until the run is complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,7 +85,7 @@ impl RunInfo {
         }
     }
 
-    /// Notes the folders of some examples' images.
+    /// Notes the folders of some examples' images, and the parquet files that images are inside of.
     pub fn add_images<'a>(
         &mut self,
         run: &RunFolder,
@@ -94,8 +94,11 @@ impl RunInfo {
         let mut folders: BTreeSet<PathBuf> = self.images_dir.drain(..).collect();
         let root = std::path::absolute(run.root()).unwrap_or_else(|_| run.root().to_owned());
         for image in examples.into_iter().flat_map(|example| &example.images) {
-            let own = image.own_file().and_then(|file| folder_of(file, &image.name));
-            let Some(folder) = own else { continue };
+            let place = match &image.place {
+                ImagePlace::File(file) => folder_of(file, &image.name),
+                ImagePlace::Parquet(cell) => Some(cell.path.to_path_buf()),
+            };
+            let Some(folder) = place else { continue };
             let folder = std::path::absolute(&folder).unwrap_or(folder);
             folders.insert(folder.strip_prefix(&root).map_or(folder.clone(), Path::to_owned));
         }

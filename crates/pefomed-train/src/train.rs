@@ -17,6 +17,7 @@ use pefomed_model::parameters::Trainable as _;
 
 use crate::TrainError;
 use crate::adamw::Moments;
+use crate::augmented::{self, Round};
 use crate::checkpoint::{self, Position};
 use crate::events::{Event, Observer};
 use crate::features::Features;
@@ -36,7 +37,7 @@ pub struct Training {
     pub parts: Parts,
     /// The questions of each stage.
     pub stages: Vec<Questions>,
-    /// Their images.
+    /// Features of the images of stages that take them as they are.
     pub features: Features,
     /// Digest of what is trained on.
     pub data_digest: String,
@@ -44,8 +45,18 @@ pub struct Training {
     pub start_digest: Option<String>,
     /// Rows that were left out, of data sets that are not read strictly.
     pub left_out: Problems,
-    /// The images in the order of their features.
-    images: ImageTable,
+    /// The images of all stages.
+    images: Images,
+}
+
+/// Images by their numbers in the questions of stages.
+#[derive(Default)]
+struct Images {
+    /// Those of stages that take them as they are, in the order of their features.
+    kept: ImageTable,
+    /// Those of stages that change them, which have numbers of their own: they are not encoded
+    /// beforehand.
+    changing: ImageTable,
 }
 
 /// Trained weights, and how they came about.
@@ -72,10 +83,10 @@ impl Training {
             // An adapter that does not fit is told before images are encoded.
             start::model(&parts, &recipe)?;
         }
-        let mut images = ImageTable::default();
+        let mut images = Images::default();
         let mut left_out = Problems::default();
         let stages = questions(&recipe, &parts, &mut images, &mut left_out)?;
-        let features = Features::compute(&parts, images.sources(), &run.features(), progress)?;
+        let features = Features::compute(&parts, images.kept.sources(), &run.features(), progress)?;
         let data_digest = digest(&stages);
         Ok(Self { recipe, parts, stages, features, data_digest, start_digest, left_out, images })
     }
@@ -94,11 +105,11 @@ impl Training {
     ) -> Result<Self, TrainError> {
         let Self { recipe, parts, mut features, mut images, start_digest, .. } = self;
         let recipe = Recipe { seed, stages, ..recipe };
-        let (mut left_out, known) = (Problems::default(), images.sources().len());
+        let (mut left_out, known) = (Problems::default(), images.kept.sources().len());
         let stages = questions(&recipe, &parts, &mut images, &mut left_out)?;
         // Only data that changed in the meantime has images that were not there before.
-        if images.sources().len() > known {
-            features = Features::compute(&parts, images.sources(), &run.features(), progress)?;
+        if images.kept.sources().len() > known {
+            features = Features::compute(&parts, images.kept.sources(), &run.features(), progress)?;
         }
         let data_digest = digest(&stages);
         Ok(Self { recipe, parts, stages, features, data_digest, start_digest, left_out, images })
@@ -171,7 +182,16 @@ impl Training {
                 let trees: Vec<MessageTree> =
                     drawn.trees.iter().filter_map(|tree| questions.tree(tree)).collect();
                 let seed = dropout_seed(self.recipe.seed, position.stage, index);
-                let pass = self.gradients(&model, &trees, stage, seed)?;
+                let changed = if stage.augment.is_neutral() {
+                    None
+                } else {
+                    let (stage_number, step) = (position.stage, index);
+                    let round = Round { seed: self.recipe.seed, stage: stage_number, step };
+                    let (parts, sources) = (&self.parts, self.images.changing.sources());
+                    Some(augmented::features(parts, sources, &trees, &stage.augment, round)?)
+                };
+                let features = changed.as_ref().unwrap_or(&self.features);
+                let pass = self.gradients(&model, &trees, features, stage, seed)?;
                 if !pass.loss.is_finite() {
                     return Err(TrainError::Diverged {
                         stage: stage.name.clone(),
@@ -236,6 +256,7 @@ impl Training {
         &self,
         model: &TunedDecoder,
         trees: &[MessageTree],
+        features: &Features,
         stage: &Stage,
         seed: u64,
     ) -> Result<Pass, TrainError> {
@@ -251,18 +272,18 @@ impl Training {
         let jobs: Vec<&[MessageTree]> = groups.into_iter().map(|range| &trees[range]).collect();
         step::gradients(model, jobs, cores, |model: &TunedDecoder, trees: &[MessageTree]| {
             let batch = PackedBatch::new(trees);
-            let features = self.features.get(&self.parts, &batch.images())?;
+            let features = features.get(&self.parts, &batch.images())?;
             let (loss, _) = model.loss_sum(&batch, &features, dropout)?;
             Ok((loss.mul_scalar(1.0 / targets as f64), batch.len()))
         })
     }
 }
 
-/// The questions of every stage; `images` numbers their images.
+/// The questions of every stage, whose images get numbers in `images`.
 fn questions(
     recipe: &Recipe,
     parts: &Parts,
-    images: &mut ImageTable,
+    images: &mut Images,
     left_out: &mut Problems,
 ) -> Result<Vec<Questions>, TrainError> {
     let asking = Asking {
@@ -273,7 +294,11 @@ fn questions(
         visual_tokens: parts.visual_tokens,
         to_generate: false,
     };
-    let of_stage = |stage| Questions::of_stage(recipe, stage, asking, images, left_out);
+    let of_stage = |stage: &Stage| {
+        let table =
+            if stage.augment.is_neutral() { &mut images.kept } else { &mut images.changing };
+        Questions::of_stage(recipe, stage, asking, table, left_out)
+    };
     recipe.stages.iter().map(of_stage).collect()
 }
 

@@ -111,6 +111,7 @@ impl Questions {
                     prompt: String::new(),
                     prediction: String::new(),
                     reference: example.answer.clone(),
+                    other_references: example.other_answers.clone(),
                     labels: example.labels.clone(),
                     tokens: 0,
                     finish: Finish::Stop,

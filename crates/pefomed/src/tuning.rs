@@ -52,11 +52,20 @@ pub(crate) fn prepare(
     run: &RunFolder,
 ) -> anyhow::Result<(Training, f64)> {
     let images = training_images(&recipe)?;
-    context.progress.note(&format!(
-        "encoding {} images once, into {} of features",
-        thousands(images),
-        bytes(bytes_of(&parts, images))
-    ));
+    if images > 0 {
+        context.progress.note(&format!(
+            "encoding {} images once, into {} of features",
+            thousands(images),
+            bytes(bytes_of(&parts, images))
+        ));
+    }
+    for stage in recipe.stages.iter().filter(|stage| !stage.augment.is_neutral()) {
+        context.progress.note(&format!(
+            "stage `{}` changes its images anew in every step (crop {}, flip {}): they are encoded \
+             in the step, and the cache of features is not used",
+            stage.name, stage.augment.crop, stage.augment.flip
+        ));
+    }
     let started = Instant::now();
     let counter = context.progress.counter("encoding");
     let tick = |done, total| counter.tick(done, total);

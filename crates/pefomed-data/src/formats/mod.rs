@@ -37,6 +37,7 @@ use crate::{DataError, Example, names};
 
 pub use jsonl::write_jsonl;
 pub use options::{Columns, Language, ReadOptions, Sections, Views};
+pub(crate) use parquet::images_inside;
 pub use reading::Problems;
 
 use conversation::Shape;

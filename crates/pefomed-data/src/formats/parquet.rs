@@ -7,7 +7,7 @@
 //! subfolder `data`; a word such as `train` in a file's name decides the split of rows that do not
 //! say theirs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -92,6 +92,46 @@ fn read_file(
         });
         reading.take(path, example)
     })
+}
+
+/// Adds the images that lie inside of a file, by their names; of equal ones the first.
+///
+/// # Errors
+/// [`DataError::Read`] and [`DataError::Layout`].
+pub(crate) fn images_inside(
+    path: &Path,
+    found: &mut BTreeMap<String, ParquetCell>,
+) -> Result<(), DataError> {
+    let file = ParquetFile::open(path)?;
+    for column in file.names() {
+        let Some(leaf) = file.bytes_leaf(column) else { continue };
+        let (mut places, mut locator) = (HashMap::new(), Locator::new(Vec::new()));
+        file.rows(&[column], &mut |row| {
+            let inside = Inside { path: file.path(), leaf: Some(&leaf), row: &row };
+            for (_, value) in row.fields.iter().filter(|(_, value)| may_hold_bytes(value)) {
+                // What is no image is the business of whoever reads the rows.
+                let mut images = Vec::new();
+                let _ = inside.images(value, &mut locator, &mut places, &mut images);
+                for image in images {
+                    if let ImagePlace::Parquet(cell) = image.place {
+                        found.entry(image.name).or_insert(cell);
+                    }
+                }
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// Whether a value may be an image and not a text, which may be long and is no place to look for
+/// files.
+fn may_hold_bytes(value: &Field) -> bool {
+    match value {
+        Field::ListInternal(list) => list.elements().first().is_some_and(may_hold_bytes),
+        Field::Bytes(_) | Field::Group(_) => true,
+        _ => false,
+    }
 }
 
 /// A row and where it lies.

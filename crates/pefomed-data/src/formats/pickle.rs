@@ -106,8 +106,17 @@ impl Machine<'_> {
             Some(_) => None,
             None => return Err("it keeps a value where there is none".to_owned()),
         };
-        self.reused += text.as_ref().map_or(0, String::len);
+        self.repeat(text.as_ref().map_or(0, String::len))?;
         self.memo.insert(place, text);
+        Ok(())
+    }
+
+    /// Counts bytes of a text that is kept or used again, each time anew.
+    fn repeat(&mut self, bytes: usize) -> Result<(), String> {
+        self.reused += bytes;
+        if self.reused > LIMIT_REUSED {
+            return Err("it repeats its texts beyond all bounds".to_owned());
+        }
         Ok(())
     }
 
@@ -115,10 +124,7 @@ impl Machine<'_> {
         let Some(Some(text)) = self.memo.get(&place).cloned() else {
             return Err("it uses a value again that is no text".to_owned());
         };
-        self.reused += text.len();
-        if self.reused > LIMIT_REUSED {
-            return Err("it repeats its texts beyond all bounds".to_owned());
-        }
+        self.repeat(text.len())?;
         self.push(Value::String(text), 0)
     }
 
@@ -301,6 +307,18 @@ mod tests {
         let nested: Vec<u8> = [vec![b']'; 100], vec![b'a'; 99], vec![b'.']].concat();
         assert!(read(&nested).unwrap_err().contains("nested"));
         assert!(read(b"\x80\x04").unwrap_err().contains("cut short"));
+    }
+
+    #[test]
+    fn a_text_that_is_kept_again_and_again_takes_no_memory_beyond_bounds() {
+        // Sixteen megabytes, kept under 256 numbers: four gigabytes.
+        let mut bytes = b"X\x00\x00\x00\x01".to_vec();
+        bytes.resize(bytes.len() + (16 << 20), b'a');
+        for place in 0..=255 {
+            bytes.extend([b'q', place]);
+        }
+        bytes.push(b'.');
+        assert!(read(&bytes).unwrap_err().contains("repeats its texts"));
     }
 
     proptest! {

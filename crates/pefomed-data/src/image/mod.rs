@@ -6,8 +6,10 @@
 //! ```
 //!
 //! Each step is exact and repeatable: the resized pixels are those of Pillow, which published
-//! models were trained with, and nothing is random.
+//! models were trained with. Nothing is random but what a recipe asks to be (`augment`), and that
+//! follows from its seed.
 
+pub mod augment;
 pub mod decode;
 pub mod dicom;
 pub mod encode;
@@ -17,6 +19,7 @@ pub mod resize;
 pub mod view;
 pub mod window;
 
+pub use augment::Augmentation;
 pub use decode::{
     DecodedImage, ImageFile, PixelSource, Rendering, decode, decode_bytes, decode_view,
 };

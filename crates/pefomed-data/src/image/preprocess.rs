@@ -2,7 +2,8 @@
 //!
 //! The image is resized to exactly `size`×`size`, whatever its aspect, as PeFoMed and MiniGPT-v2
 //! evaluate; nothing is cropped, so nothing at the border of a radiograph is lost, and nothing is
-//! flipped or random, so the same file gives the same numbers every time.
+//! flipped or random, so the same file gives the same numbers every time. A stage of training may ask
+//! for other pictures to begin with: see [`super::augment`].
 
 use std::path::Path;
 

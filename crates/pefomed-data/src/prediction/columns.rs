@@ -209,6 +209,7 @@ impl Columns {
             prompt: String::new(),
             prediction: text(Role::Prediction),
             reference: text(Role::Reference),
+            other_references: Vec::new(),
             labels,
             tokens: 0,
             finish: Finish::Stop,

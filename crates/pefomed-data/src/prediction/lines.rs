@@ -49,6 +49,11 @@ fn from_object(mut object: Map<String, Value>, row: usize) -> Result<Prediction,
             object.entry(name).or_insert(value);
         }
     }
+    let other_references = match object.remove("other_references") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(list) => serde_json::from_value(list)
+            .map_err(|_| "field `other_references` is not a list of texts".to_owned())?,
+    };
     let mut names = Vec::new();
     let mut cells = Vec::new();
     for (name, value) in object {
@@ -64,5 +69,5 @@ fn from_object(mut object: Map<String, Value>, row: usize) -> Result<Prediction,
         cells.push(cell);
     }
     let columns = Columns::new(names).map_err(|problem| problem.replace("column", "field"))?;
-    columns.prediction(&cells, row, None)
+    Ok(Prediction { other_references, ..columns.prediction(&cells, row, None)? })
 }

@@ -75,6 +75,9 @@ pub struct Prediction {
     pub prediction: String,
     /// What the data set says.
     pub reference: String,
+    /// What it accepts as well, where it has several answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_references: Vec<String>,
     /// Label columns of the example.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -85,6 +88,15 @@ pub struct Prediction {
     /// Which image was shown.
     #[serde(default)]
     pub condition: ImageCondition,
+}
+
+impl Prediction {
+    /// All accepted answers, the first being [`Self::reference`]; blank ones are none.
+    pub fn references(&self) -> impl Iterator<Item = &str> {
+        let others = self.other_references.iter().map(String::as_str);
+        let others = others.filter(|text| !text.trim().is_empty());
+        std::iter::once(self.reference.as_str()).chain(others)
+    }
 }
 
 /// Writes predictions as JSON lines, whole or not at all.
@@ -115,7 +127,8 @@ pub fn read_predictions(path: &Path) -> Result<Vec<Prediction>, DataError> {
 /// Needed are a reference and a prediction, under one of their usual names (`answer`, `ground_truth`,
 /// `candidate`, `output`, …; case does not matter). Known are also id (the row's number without one),
 /// image, group (the image, or the item itself without one), question, task (questions are VQA, all
-/// else reports, unless `task` says otherwise) and condition; any other column is a label. Whole
+/// else reports, unless `task` says otherwise) and condition; in JSON lines also `other_references`, a
+/// list of further accepted answers; any other column is a label. Whole
 /// prediction lines are read as [`read_predictions`] does.
 ///
 /// # Errors

@@ -19,6 +19,8 @@ pub(super) struct Request {
     id: String,
     prediction: String,
     reference: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    other_references: Vec<String>,
     task: &'static str,
     condition: &'static str,
     question: String,
@@ -34,6 +36,7 @@ impl Request {
             id: item.id.clone(),
             prediction: item.prediction.clone(),
             reference: item.reference.clone(),
+            other_references: item.other_references.clone(),
             task: item.task.tag(),
             condition: item.condition.name(),
             question: item.question.clone(),

@@ -1,5 +1,7 @@
 //! Texts as numbered tokens: what every lexical metric starts from.
 
+use pefomed_data::Prediction;
+
 use super::Tokenizer;
 use super::vocabulary::Vocabulary;
 
@@ -63,6 +65,12 @@ impl Reader {
             read.tokens.push(self.vocabulary.number(""));
         }
         read
+    }
+
+    /// Tokenizes what was predicted, with every accepted answer.
+    pub(crate) fn prediction(&mut self, line: &Prediction) -> Pair {
+        let candidate = self.text(&line.prediction);
+        Pair { candidate, references: line.references().map(|text| self.text(text)).collect() }
     }
 
     /// Tokenizes a candidate with one reference.

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use pefomed_data::ImagePlaces;
+
 use super::html::{Page, escape, escape_short};
 use super::picture;
 use crate::agreement::words::Shown;
@@ -20,6 +22,7 @@ pub(super) fn cards(
     heading: &str,
     synthetic: bool,
 ) {
+    let places = ImagePlaces::new(folders.to_vec());
     let mut without_picture = 0;
     let mut without_text = 0;
     for list in agreement.disagreements.chunk_by(|a, b| a.between == b.between) {
@@ -30,7 +33,7 @@ pub(super) fn cards(
         page.paragraph(explained(list[0].between));
         let mut out = String::from("<div class=\"cards wide\">");
         for item in list {
-            let with_picture = card(&mut out, agreement, item, folders);
+            let with_picture = card(&mut out, agreement, item, &places);
             without_text += usize::from(item.text.is_none());
             let has_image = item.text.as_ref().is_some_and(|text| text.image.is_some());
             without_picture += usize::from(has_image && !with_picture);
@@ -77,12 +80,16 @@ fn explained(between: Between) -> &'static str {
 }
 
 /// Writes a card; false when it has no picture.
-fn card(out: &mut String, agreement: &Agreement, item: &Disagreement, folders: &[PathBuf]) -> bool {
+fn card(
+    out: &mut String,
+    agreement: &Agreement,
+    item: &Disagreement,
+    places: &ImagePlaces,
+) -> bool {
     let text = item.text.as_ref();
     let image = text.and_then(|text| text.image.as_deref());
-    let picture = image
-        .and_then(|name| picture::find(name, folders))
-        .and_then(|path| picture::load(&path).ok());
+    let picture =
+        image.and_then(|name| places.find(name)).and_then(|image| picture::load(&image).ok());
     let plain = if picture.is_none() { " plain" } else { "" };
     let _ = write!(out, "<article class=\"card{plain}\">");
     if let Some(picture) = &picture {

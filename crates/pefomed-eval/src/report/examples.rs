@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use pefomed_data::{ImageCondition, Prediction, Task, files};
+use pefomed_data::{ImageCondition, ImagePlaces, Prediction, Task, files};
 
 use super::html::{Page, escape, escape_short};
 use super::picture;
@@ -19,6 +19,8 @@ use crate::{number, vqa};
 /// Cards for questions, and for captions or reports, whose texts are long.
 const CARDS: usize = 12;
 const LONG_CARDS: usize = 4;
+/// Further accepted answers that a card shows.
+const OTHERS: usize = 3;
 /// Characters of a text that a card shows.
 const TEXT_LIMIT: usize = 420;
 
@@ -28,7 +30,7 @@ pub(super) fn section(page: &mut Page, run: &Run) {
         page.left_out.push("Examples: the folder has no <code>predictions-*.jsonl</code>.".into());
         return;
     }
-    let folders = image_folders(run);
+    let places = ImagePlaces::new(image_folders(run));
     let mut without_picture = 0;
     for (split, predictions) in &run.predictions {
         for task in [Task::Vqa, Task::Caption, Task::Report] {
@@ -52,7 +54,7 @@ pub(super) fn section(page: &mut Page, run: &Run) {
             );
             let mut cards = String::from("<div class=\"cards\">");
             for item in chosen {
-                without_picture += usize::from(!card(&mut cards, &item, predictions, &folders));
+                without_picture += usize::from(!card(&mut cards, &item, predictions, &places));
             }
             cards.push_str("</div></section>");
             page.push(&cards);
@@ -60,13 +62,13 @@ pub(super) fn section(page: &mut Page, run: &Run) {
     }
     if without_picture > 0 {
         page.left_out.push(format!(
-            "Pictures of {without_picture} example cards: their images are not in the folders that \
+            "Pictures of {without_picture} example cards: their images are not in the places that \
              <code>images_dir</code> of <code>run.json</code> names, or cannot be decoded."
         ));
     }
 }
 
-/// The folders as given, and relative ones also as seen from the run folder.
+/// The folders and parquet files as given, and relative ones also as seen from the run folder.
 pub(super) fn image_folders(run: &Run) -> Vec<PathBuf> {
     let mut folders = Vec::new();
     for folder in run.info.iter().flat_map(|info| info.list("images_dir")) {
@@ -141,13 +143,13 @@ fn kind(prediction: &Prediction) -> String {
 }
 
 /// Writes a card; false when it has no picture.
-fn card(out: &mut String, item: &Item<'_>, all: &[Prediction], folders: &[PathBuf]) -> bool {
+fn card(out: &mut String, item: &Item<'_>, all: &[Prediction], places: &ImagePlaces) -> bool {
     let line = item.prediction;
     let picture = line
         .image
         .as_deref()
-        .and_then(|name| picture::find(name, folders))
-        .and_then(|path| picture::load(&path).ok());
+        .and_then(|name| places.find(name))
+        .and_then(|image| picture::load(&image).ok());
     let right = item.scores[0] == 1.0;
     let verdict = match (line.task, right) {
         (_, true) => "<span class=\"verdict right\">✓ correct</span>".to_owned(),
@@ -181,17 +183,18 @@ fn card(out: &mut String, item: &Item<'_>, all: &[Prediction], folders: &[PathBu
         escape_short(&line.question, TEXT_LIMIT)
     );
     answer(out, "Reference", "reference", &line.reference);
+    for other in line.references().skip(1).take(OTHERS) {
+        answer(out, "Also right", "reference", other);
+    }
     answer(out, "Model", if right { "model right" } else { "model wrong" }, &line.prediction);
     for condition in [ImageCondition::Blank, ImageCondition::Shuffled] {
         let other = all.iter().find(|other| {
             other.id == line.id && other.task == line.task && other.condition == condition
         });
         if let Some(other) = other {
-            let same = if vqa::exact_match(&other.prediction, &line.reference) {
-                "control right"
-            } else {
-                "control wrong"
-            };
+            let is_right = |accepted| vqa::exact_match(&other.prediction, accepted);
+            let same =
+                if line.references().any(is_right) { "control right" } else { "control wrong" };
             let name = match condition {
                 ImageCondition::Blank => "Blank image",
                 _ => "Other image",

@@ -267,6 +267,9 @@ fn methods(page: &mut Page, run: &Run) {
         page.push(&format!("<dt>{name}</dt><dd>{}</dd>", escape(text)));
     };
     define("Exact match", definitions::EXACT_MATCH);
+    if run.metrics.values().any(|metrics| metrics.definitions.contains_key("several_references")) {
+        define("Several accepted answers", definitions::SEVERAL_REFERENCES);
+    }
     define("Token F1", definitions::TOKEN_F1);
     define("Token recall", definitions::TOKEN_RECALL);
     define("BLEU", definitions::BLEU);

@@ -3,12 +3,9 @@
 //! Pictures are decoded and encoded anew, never copied: whatever an original carried beside its
 //! pixels (metadata, an appended file) does not reach the page.
 
-use std::path::{Component, Path, PathBuf};
-
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, ImageFormat, RgbImage};
-use pefomed_data::image::decode;
-use pefomed_data::image::view::file_of;
+use pefomed_data::ImageSource;
 
 /// Longest side of a picture in the page, in pixels.
 const SIDE: u32 = 224;
@@ -23,20 +20,9 @@ pub(super) struct Picture {
     pub(super) height: u32,
 }
 
-/// Looks for `name` in the folders, in order. Names that would leave a folder (`..`, absolute
-/// paths) are not looked for: a prediction file may come from anyone.
-pub(super) fn find(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
-    let relative = Path::new(name);
-    let stays = relative.components().all(|part| matches!(part, Component::Normal(_)));
-    if name.is_empty() || !stays {
-        return None;
-    }
-    folders.iter().map(|folder| folder.join(relative)).find(|path| file_of(path).is_file())
-}
-
-/// Decodes an image file and shrinks it; the reason in words when that fails.
-pub(super) fn load(path: &Path) -> Result<Picture, String> {
-    let decoded = decode(path).map_err(|error| error.to_string())?;
+/// Decodes an image and shrinks it; the reason in words when that fails.
+pub(super) fn load(image: &ImageSource) -> Result<Picture, String> {
+    let decoded = image.decode().map_err(|error| error.to_string())?;
     let is_grey = decoded.source.channels == 1;
     let rgb = RgbImage::from_raw(decoded.width, decoded.height, decoded.rgb)
         .ok_or("its pixels are not as many as it says")?;
@@ -109,29 +95,15 @@ mod tests {
     }
 
     #[test]
-    fn only_names_inside_a_folder_are_found() {
-        let folder = tempfile::tempdir().unwrap();
-        let inner = folder.path().join("images");
-        std::fs::create_dir_all(inner.join("case1")).unwrap();
-        std::fs::write(folder.path().join("secret.png"), b"x").unwrap();
-        std::fs::write(inner.join("case1/source.jpg"), b"x").unwrap();
-        let folders = [inner.clone()];
-        assert_eq!(find("case1/source.jpg", &folders), Some(inner.join("case1/source.jpg")));
-        assert_eq!(find("../secret.png", &folders), None);
-        let absolute = folder.path().join("secret.png");
-        assert_eq!(find(&absolute.to_string_lossy(), &folders), None);
-        assert_eq!(find("", &folders), None);
-    }
-
-    #[test]
     fn pictures_are_shrunk_and_broken_ones_have_a_reason() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("wide.png");
         DynamicImage::new_luma16(900, 300).save(&path).unwrap();
-        let picture = load(&path).unwrap();
+        let source = ImageSource::file("wide.png", &path);
+        let picture = load(&source).unwrap();
         assert_eq!((picture.width, picture.height), (224, 75));
         assert!(picture.uri.starts_with("data:image/jpeg;base64,/9j/"));
         std::fs::write(&path, b"not a picture").unwrap();
-        assert!(load(&path).is_err());
+        assert!(load(&source).is_err());
     }
 }

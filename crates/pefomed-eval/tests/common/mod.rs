@@ -24,6 +24,7 @@ pub(crate) fn line(
         prompt: "[INST] <Img><ImageHere></Img> [vqa] … [/INST]".to_owned(),
         prediction: prediction.to_owned(),
         reference: reference.to_owned(),
+        other_references: Vec::new(),
         labels: labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
         tokens: 2,
         finish: Finish::Stop,

@@ -12,11 +12,11 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
-use pefomed_data::DataError;
 use pefomed_data::image::view::{WindowChoice, file_of};
-use pefomed_data::image::{ImageFile, Rendering, View, decode, png};
+use pefomed_data::image::{Rendering, View, png};
+use pefomed_data::{DataError, ImagePlaces, ImageSource};
 use pefomed_eval::rating::Items;
 use serde::Deserialize;
 
@@ -50,10 +50,10 @@ impl Asked {
     }
 }
 
-/// The image folder, looked over.
+/// The image folder or parquet file, looked over.
 #[derive(Debug)]
 pub(super) struct Images {
-    folder: PathBuf,
+    places: ImagePlaces,
 }
 
 impl Images {
@@ -67,13 +67,14 @@ impl Images {
             .collect();
         let Some(folder) = folder else {
             return match named.first() {
-                None => Ok(Self { folder: PathBuf::new() }),
+                None => Ok(Self { places: ImagePlaces::default() }),
                 Some((_, first)) => {
                     let items = items.cases.iter().filter(|case| !case.images.is_empty()).count();
                     Err(ServeError::NoImageFolder { items, first: (*first).to_owned() })
                 }
             };
         };
+        let places = ImagePlaces::new(vec![folder.to_owned()]);
         let mut seen = HashSet::new();
         let mut missing = Vec::new();
         for (id, name) in named {
@@ -83,19 +84,23 @@ impl Images {
             if !seen.insert(name) {
                 continue;
             }
-            let path = folder.join(name);
-            if file_of(&path).is_file() { check_kind(&path)? } else { missing.push((id, name)) }
+            match places.find(name) {
+                Some(image) => check_kind(&image)?,
+                None => missing.push((id, name)),
+            }
         }
-        match missing.first() {
-            None => Ok(Self { folder: folder.to_owned() }),
-            Some((id, first)) => Err(ServeError::MissingImages {
-                folder: folder.to_owned(),
-                missing: missing.len(),
-                total: seen.len(),
-                first: (*first).to_owned(),
-                id: (*id).to_owned(),
-            }),
+        let Some((id, first)) = missing.first() else { return Ok(Self { places }) };
+        // A parquet file that cannot be read is the likelier reason.
+        if let Some(fault) = places.into_faults().into_iter().next() {
+            return Err(fault.into());
         }
+        Err(ServeError::MissingImages {
+            folder: folder.to_owned(),
+            missing: missing.len(),
+            total: seen.len(),
+            first: (*first).to_owned(),
+            id: (*id).to_owned(),
+        })
     }
 
     /// The image with a checked name, as PNG, and how it was drawn where there was a choice.
@@ -104,7 +109,11 @@ impl Images {
         name: &str,
         asked: &Asked,
     ) -> Result<(Vec<u8>, Option<Rendering>), DataError> {
-        let mut file = ImageFile::read(&self.folder.join(name))?;
+        let gone = || DataError::View {
+            name: name.to_owned(),
+            problem: "it is no longer where it was when the server began".to_owned(),
+        };
+        let mut file = self.places.find(name).ok_or_else(gone)?.read()?;
         file.view = asked
             .over(file.view)
             .map_err(|problem| DataError::View { name: name.to_owned(), problem })?;
@@ -122,13 +131,20 @@ fn stays_inside(name: &str) -> bool {
 
 /// Formats of many kinds are decoded once, so that a file which cannot be shown is known before the
 /// first rater comes to it.
-fn check_kind(path: &Path) -> Result<(), ServeError> {
-    let file = file_of(path);
-    let failed = |source| DataError::Read { path: file.clone(), source };
-    let mut head = Vec::new();
-    File::open(&file).and_then(|file| file.take(HEAD).read_to_end(&mut head)).map_err(failed)?;
+fn check_kind(image: &ImageSource) -> Result<(), ServeError> {
+    let head = match image.own_file() {
+        Some(path) => {
+            let file = file_of(path);
+            let mut head = Vec::new();
+            File::open(&file)
+                .and_then(|file| file.take(HEAD).read_to_end(&mut head))
+                .map_err(|source| DataError::Read { path: file, source })?;
+            head
+        }
+        None => image.read()?.bytes,
+    };
     if !(head.starts_with(b"\x89PNG") || head.starts_with(&[0xff, 0xd8, 0xff])) {
-        decode(path)?;
+        image.decode()?;
     }
     Ok(())
 }
@@ -214,6 +230,26 @@ mod tests {
         assert_eq!(image::load_from_memory(&png).unwrap(), DynamicImage::ImageRgb8(coloured));
         assert!(!png.windows(3).any(|three| three == b"Doe"));
     }
+
+    #[test]
+    fn images_inside_a_parquet_file_are_shown() {
+        let set = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../pefomed-data/tests/fixtures/datasets/parquet");
+        let examples =
+            pefomed_data::formats::read(pefomed_data::formats::Format::Parquet, &set, None)
+                .unwrap();
+        let image = &examples[0].images[0];
+        let items = items(&[&image.name]);
+        for place in [set.clone(), set.join("data/train-00000-of-00001.parquet")] {
+            let images = Images::new(Some(&place), &items).unwrap();
+            let (shown, _) = images.png(&image.name, &Asked::default()).unwrap();
+            assert_eq!(shown, png("x", &image.decode().unwrap()).unwrap());
+        }
+        let hostile = set.join("../../../hostile/formats");
+        let error = Images::new(Some(&hostile), &items).unwrap_err().to_string();
+        assert!(error.contains("is no parquet file that can be read"), "{error}");
+    }
+
     #[test]
     fn deep_images_are_drawn_with_the_window_asked_for() {
         let fixtures =

@@ -30,6 +30,7 @@ pub(crate) fn line(id: &str, task: Task, image: &str, texts: [&str; 3]) -> Predi
         prompt: String::new(),
         prediction,
         reference,
+        other_references: Vec::new(),
         labels: BTreeMap::new(),
         tokens: 1,
         finish: Finish::Stop,

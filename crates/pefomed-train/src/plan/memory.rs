@@ -136,7 +136,7 @@ pub struct Memory {
     pub features_in_memory: usize,
     /// Image features on disk; 0 when they are in memory.
     pub features_on_disk: usize,
-    /// Images in flight in the encoding pass, before training.
+    /// Images in flight in the encoding pass before training, or in a step that encodes its own.
     pub encoding: usize,
     /// The program and the tokenized questions.
     pub program: usize,
@@ -148,6 +148,12 @@ pub struct Memory {
     pub allocator: usize,
     /// The most that is resident at one time: in the encoding pass or in training.
     pub peak: usize,
+    /// Images in flight in a step of a stage that changes its images.
+    #[serde(skip)]
+    encoding_in_a_step: usize,
+    /// Features of the images of such a step.
+    #[serde(skip)]
+    features_in_a_step: usize,
 }
 
 impl Memory {
@@ -166,6 +172,9 @@ impl Memory {
         let activations = most(|stage| stage.activations);
         let features = sizes.feature_bytes(images);
         let in_memory = features <= MEMORY_LIMIT;
+        // Stages that change their images encode those of a step before its micro-batches.
+        let in_a_step = most(|stage| stage.encoded_in_a_step);
+        let encoding = |images: usize| threads.min(images) * encoding_bytes(sizes);
         let mut memory = Self {
             frozen_weights,
             trainable_weights: trained * F32,
@@ -174,12 +183,14 @@ impl Memory {
             activations,
             features_in_memory: if in_memory { features } else { 0 },
             features_on_disk: if in_memory { 0 } else { features },
-            encoding: threads.min(images) * encoding_bytes(sizes),
+            encoding: encoding(images.max(in_a_step)),
             program: PROGRAM + questions,
             tokenizer: tokens * TOKENIZER_ENTRY,
             loading: loading_bytes(sizes, sizes.precision),
             allocator: 0,
             peak: 0,
+            encoding_in_a_step: encoding(in_a_step),
+            features_in_a_step: sizes.feature_bytes(in_a_step),
         };
         memory.allocator = memory.lost(activations);
         let (before, training) = (
@@ -209,7 +220,9 @@ impl Memory {
         loading: usize,
         activations: usize,
     ) -> usize {
-        let comes_and_goes = self.gradients + self.adam_moments + activations;
+        // A step's own images are encoded before its micro-batches run.
+        let step = (self.gradients + activations).max(self.encoding_in_a_step);
+        let comes_and_goes = self.adam_moments + self.features_in_a_step + step;
         self.always(frozen_weights, loading) + comes_and_goes + self.lost(activations)
     }
 }

@@ -170,3 +170,19 @@ fn every_shipped_recipe_can_be_read() {
     }
     assert!(read >= 8, "{read}");
 }
+
+/// A stage that changes its images has no cache, and encodes in its steps.
+#[test]
+fn a_stage_that_changes_its_images_encodes_them_in_its_steps() {
+    let sizes = pefomed();
+    let kept = assumed_plan(&sizes, &stage("token_budget = 300"));
+    let changed = assumed_plan(&sizes, &stage("token_budget = 300\naugment = { crop = 0.8 }"));
+    assert_eq!((kept.encoded_in_a_step, changed.encoded_in_a_step), (0, 1));
+    assert_eq!(changed.flop_per_step - kept.flop_per_step, vision_flop(&sizes));
+    let memory = |plan: StagePlan, images| Memory::new(&sizes, &[plan], images, 2, 0, 0);
+    let (kept, changed) = (memory(kept, 1000), memory(changed, 0));
+    assert!(kept.features_on_disk > 0);
+    assert_eq!((changed.features_in_memory, changed.features_on_disk), (0, 0));
+    assert!(changed.encoding > 0);
+    assert_eq!(changed.peak - kept.peak, sizes.feature_bytes(1));
+}

@@ -78,6 +78,13 @@ impl Plan {
             let _ =
                 writeln!(out, "  answer tokens     {answers:>14} a pass; the loss is their mean");
             let _ = writeln!(out, "  trainable         {:>14}", thousands(stage.trainable));
+            if stage.encoded_in_a_step > 0 {
+                let _ = writeln!(
+                    out,
+                    "  encoded in a step {:>14} images at most, changed anew; no features are kept",
+                    thousands(stage.encoded_in_a_step)
+                );
+            }
             let _ = writeln!(out, "  FLOP a step       {:>14}", powers(stage.flop_per_step));
         }
         out

@@ -119,7 +119,10 @@ const STAGE: Shape = Table(&[
     ("train_projector", Value),
     ("train_adapter", Value),
     ("checkpoint_every", Value),
+    ("augment", AUGMENT),
 ]);
+
+const AUGMENT: Shape = Table(&[("crop", Value), ("flip", Value)]);
 
 const SOURCE: Shape = Table(&[("name", Value), ("weight", Value)]);
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use pefomed_data::image::Augmentation;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -63,6 +64,8 @@ pub struct Stage {
     pub train_adapter: bool,
     /// Steps between checkpoints; 0 for one at the end of the stage only.
     pub checkpoint_every: usize,
+    /// How its images are changed, each step anew; not at all when not given.
+    pub augment: Augmentation,
 }
 
 impl Stage {
@@ -205,6 +208,8 @@ struct Written {
     train_adapter: bool,
     #[serde(default = "default_checkpoint_every")]
     checkpoint_every: usize,
+    #[serde(default)]
+    augment: Augmentation,
 }
 
 fn default_batch() -> usize {
@@ -284,6 +289,7 @@ impl TryFrom<Written> for Stage {
             train_projector: written.train_projector,
             train_adapter: written.train_adapter,
             checkpoint_every: written.checkpoint_every,
+            augment: written.augment,
         })
     }
 }
@@ -322,6 +328,7 @@ impl From<Stage> for Written {
             train_projector: stage.train_projector,
             train_adapter: stage.train_adapter,
             checkpoint_every: stage.checkpoint_every,
+            augment: stage.augment,
         }
     }
 }

@@ -59,6 +59,7 @@ epsilon = 1e-8
 train_projector = true
 train_adapter = false
 checkpoint_every = 0
+augment = { crop = 0.75, flip = 0.5 }
 
 [[stage]]
 name = "vqa"
@@ -136,6 +137,8 @@ fn every_key_arrives() {
     assert_eq!(alignment.length, Length::Epochs(1.0));
     assert_eq!((alignment.max_questions_per_tree, alignment.checkpoint_every), (16, 0));
     assert_eq!((alignment.train_projector, alignment.train_adapter), (true, false));
+    assert_eq!((alignment.augment.crop, alignment.augment.flip), (0.75, 0.5));
+    assert!(vqa.augment.is_neutral());
     assert_eq!(vqa.length, Length::Steps(300));
     let evaluation = recipe.evaluation.unwrap();
     assert_eq!(evaluation.data, ["vqa", "captions"]);
@@ -307,6 +310,16 @@ fn values_that_make_no_sense_are_refused() {
             stage,
             "learning_rate = 1e-3\nbeta2 = 1.0",
             "`beta2` must be 0 or more and below 1, not 1",
+        ),
+        (
+            stage,
+            "learning_rate = 1e-3\naugment = { crop = 0 }",
+            "`augment.crop` is the smallest share of the area that is kept: above 0 and at most 1",
+        ),
+        (
+            stage,
+            "learning_rate = 1e-3\naugment = { flip = 1.5 }",
+            "`augment.flip` is a probability: from 0 to 1, not 1.5",
         ),
         (stage, "learning_rate = 1e-3\nweight_decay = -0.1", "`weight_decay` must be 0 or more"),
         (stage, "learning_rate = 1e-3\nepsilon = 0", "`epsilon` must be above 0"),

@@ -245,6 +245,22 @@ impl Recipe {
                 return wrong(key, format!("must be 0 or more and below 1, not {beta}"));
             }
         }
+        let augment = &stage.augment;
+        if !(augment.crop > 0.0 && augment.crop <= 1.0) {
+            return wrong(
+                "augment.crop",
+                format!(
+                    "is the smallest share of the area that is kept: above 0 and at most 1, not {}",
+                    augment.crop
+                ),
+            );
+        }
+        if !(0.0..=1.0).contains(&augment.flip) {
+            return wrong(
+                "augment.flip",
+                format!("is a probability: from 0 to 1, not {}", augment.flip),
+            );
+        }
         if !stage.train_projector && !stage.train_adapter {
             return wrong(
                 "train_adapter",

@@ -37,7 +37,7 @@ pub(crate) struct Arguments {
     /// name of the system, and the file. May be repeated.
     #[arg(long, value_name = "NAME=FILE", value_parser = named)]
     predictions: Vec<(String, PathBuf)>,
-    /// Folder with the images that predictions name, for the page. May be repeated.
+    /// Folder or parquet file with the images that predictions name, for the page. May be repeated.
     #[arg(long, value_name = "DIR")]
     images: Vec<PathBuf>,
     /// Also write everything to this file; in a run folder, agreement.json is in its report.
@@ -82,8 +82,9 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
     for (name, file) in &arguments.predictions {
         predictions.entry(name.clone()).or_default().extend(read_results(file, None)?);
     }
-    if let Some(folder) = arguments.images.iter().find(|folder| !folder.is_dir()) {
-        return Err(Usage(format!("--images `{}` is not a folder", folder.display())).into());
+    if let Some(folder) = arguments.images.iter().find(|place| !place.exists()) {
+        let problem = format!("--images `{}` is neither folder nor file", folder.display());
+        return Err(Usage(problem).into());
     }
     let options = AgreeOptions {
         bootstrap: BootstrapOptions {

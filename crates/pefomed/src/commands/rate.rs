@@ -58,7 +58,7 @@ struct Serving {
     /// The store: made when it does not exist.
     #[arg(long, value_name = "FILE")]
     store: Option<PathBuf>,
-    /// The folder that image names are relative to: PNG and JPEG files.
+    /// The folder that image names are relative to, or the parquet file that images are inside of.
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
     /// The port; 0 takes any free one.

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::layout::{Layout, Photometric};
-use super::{Trouble, jpeg, rle};
+use super::{Trouble, jpeg, jpeg_ls, rle};
 use crate::dicom::{Codec, DataSet, EXTENDED_OFFSETS, File, PIXEL_DATA, Value, Vr};
 
 /// Samples of frame `frame`, counted from 0: `[rows, columns, samples]`, row by row from the top; and
@@ -30,7 +30,8 @@ pub(super) fn frame_samples(
                 Codec::Rle => plain(rle::samples(&data, layout)),
                 Codec::Jpeg => guarded("JPEG", || jpeg::samples(&data, layout)),
                 Codec::Jpeg2000 => plain(guarded("JPEG 2000", || jpeg2000(&data, layout))),
-                Codec::JpegLs | Codec::Other => {
+                Codec::JpegLs => plain(guarded("JPEG-LS", || jpeg_ls::samples(&data, layout))),
+                Codec::Other => {
                     Err(Trouble::Unsupported(format!("the transfer syntax {}", file.syntax.name)))
                 }
                 Codec::Native => Err(Trouble::broken(

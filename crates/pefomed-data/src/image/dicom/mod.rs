@@ -20,6 +20,7 @@
 mod codec;
 mod colour;
 mod jpeg;
+mod jpeg_ls;
 mod layout;
 mod rle;
 mod values;
