@@ -4,10 +4,12 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use common::{adapter_bytes, command, losses, pefomed, with_recipe, without_folder, write_recipe};
+use common::{
+    adapter_bytes, losses, pefomed, start, wait_for_steps, with_recipe, without_folder,
+    write_recipe,
+};
 use serde_json::Value;
 
 fn json(path: &Path) -> Value {
@@ -165,24 +167,6 @@ fn threads_and_rows_change_no_bit() {
             assert!(read("one").lines().any(said), "{name} says nothing");
         }
     }
-}
-
-/// Waits until a run's log holds so many steps.
-fn wait_for_steps(run: &Path, steps: usize, child: &mut Child) {
-    let begin = Instant::now();
-    loop {
-        let log = fs::read_to_string(run.join("events.jsonl")).unwrap_or_default();
-        if log.matches("\"event\":\"step\"").count() >= steps {
-            return;
-        }
-        assert!(child.try_wait().unwrap().is_none(), "the run ended before it could be stopped");
-        assert!(begin.elapsed() < Duration::from_mins(2), "no progress");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-fn start(at: &Path, line: &str) -> Child {
-    command(at, line).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 #[test]

@@ -4,8 +4,9 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use image::{GrayImage, Luma};
 use tempfile::TempDir;
@@ -167,6 +168,25 @@ pub(crate) fn losses(run: &Path) -> Vec<(String, u64, String)> {
             (stage, event["step"].as_u64().unwrap(), event["loss"].to_string())
         })
         .collect()
+}
+
+/// Waits until a run's log holds so many steps.
+pub(crate) fn wait_for_steps(run: &Path, steps: usize, child: &mut Child) {
+    let begin = Instant::now();
+    loop {
+        let log = fs::read_to_string(run.join("events.jsonl")).unwrap_or_default();
+        if log.matches("\"event\":\"step\"").count() >= steps {
+            return;
+        }
+        assert!(child.try_wait().unwrap().is_none(), "the run ended before it could be stopped");
+        assert!(begin.elapsed() < Duration::from_mins(2), "no progress");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Starts `pefomed LINE` in a folder.
+pub(crate) fn start(at: &Path, line: &str) -> Child {
+    command(at, line).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// A text with the temporary folder's name taken out of it.
