@@ -97,7 +97,14 @@ fn parquet_files(place: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::{Format, read};
+    use crate::Example;
+    use crate::formats::{Format, Problems, ReadOptions, read_with};
+
+    /// A set may have a row that cannot be used.
+    fn read(path: &Path) -> Vec<Example> {
+        let (options, mut problems) = (ReadOptions::default(), Problems::lenient());
+        read_with(Format::Parquet, path, &options, &mut problems).unwrap()
+    }
 
     #[test]
     fn only_names_inside_a_folder_are_found() {
@@ -121,7 +128,7 @@ mod tests {
         for (set, place) in
             [("parquet", "parquet"), ("parquet-more/several.parquet", "parquet-more")]
         {
-            let examples = read(Format::Parquet, &sets.join(set), None).unwrap();
+            let examples = read(&sets.join(set));
             let places = ImagePlaces::new(vec![sets.join("csv"), sets.join(place)]);
             let images: Vec<&ImageSource> =
                 examples.iter().flat_map(|example| &example.images).collect();
@@ -138,7 +145,7 @@ mod tests {
     fn a_damaged_file_is_told_and_the_others_are_read() {
         let formats = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile/formats");
         let sets = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/datasets/parquet");
-        let examples = read(Format::Parquet, &sets, None).unwrap();
+        let examples = read(&sets);
         let places = ImagePlaces::new(vec![formats, sets]);
         assert!(places.find(&examples[0].images[0].name).is_some());
         let faults = places.into_faults();

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use common::{line, under, yes_no};
 use image::{GrayImage, Luma};
+use pefomed_data::formats::{Format, Problems, ReadOptions, read_with};
 use pefomed_data::prediction::write_predictions;
 use pefomed_data::{ImageCondition, Prediction, Task};
 use pefomed_eval::report::{render, write_report};
@@ -232,8 +233,9 @@ fn a_broken_file_is_named() {
 fn pictures_inside_a_parquet_file_are_shown_and_further_answers_stand_beside() {
     let set = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../pefomed-data/tests/fixtures/datasets/parquet/data/train-00000-of-00001.parquet");
-    let examples =
-        pefomed_data::formats::read(pefomed_data::formats::Format::Parquet, &set, None).unwrap();
+    // One of its rows cannot be used.
+    let (options, mut problems) = (ReadOptions::default(), Problems::lenient());
+    let examples = read_with(Format::Parquet, &set, &options, &mut problems).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let mut one = line("1", "g", "the lung", "chest", &[]);
     one.image = Some(examples[0].images[0].name.clone());

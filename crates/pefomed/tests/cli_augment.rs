@@ -4,13 +4,13 @@ mod common;
 
 use std::fs;
 
-use common::{adapter_bytes, command, losses, pefomed, with_recipe};
+use common::{adapter_bytes, command, losses, pefomed, start, wait_for_steps, with_recipe};
 
 const CROP: &str = "stage.alignment.augment.crop=0.4 stage.vqa.augment.crop=0.4";
 
 #[test]
 fn the_seed_decides_on_any_number_of_threads_and_across_a_resume() {
-    let folder = with_recipe(6);
+    let folder = with_recipe(30);
     let at = folder.path();
     let train = |out: &str, rest: &str| {
         pefomed(at, &format!("train recipe.toml {CROP} --out {out} {rest}"))
@@ -25,14 +25,15 @@ fn the_seed_decides_on_any_number_of_threads_and_across_a_resume() {
     let bytes = |run: &str| adapter_bytes(&at.join(run).join("adapter"));
     assert_eq!(bytes("one"), bytes("two"));
 
-    // What a crash between two checkpoints leaves: the last of them, and a log that goes further.
+    // Killed once inside each stage, away from a checkpoint, with no warning.
     let killed = at.join("killed");
-    copy(&at.join("one"), &killed);
-    fs::remove_dir_all(killed.join("adapter")).unwrap();
-    for later in ["000006", "000009", "000012"] {
-        fs::remove_dir_all(killed.join(format!("checkpoints/step-{later}"))).unwrap_or(());
+    for steps in [5, 35] {
+        let mut child = start(at, &format!("train recipe.toml {CROP} --out killed --resume -q"));
+        wait_for_steps(&killed, steps, &mut child);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!killed.join("adapter").exists(), "the run was over before it was killed");
     }
-    assert!(killed.join("checkpoints/step-000003").is_dir());
     train("killed", "--resume -q").ok();
     assert_eq!(bytes("killed"), bytes("one"));
     assert_eq!(losses(&killed), losses(&at.join("one")));
@@ -42,19 +43,6 @@ fn the_seed_decides_on_any_number_of_threads_and_across_a_resume() {
     pefomed(at, "predict two --condition true -q").ok();
     let read = |run: &str| fs::read_to_string(at.join(run).join("predictions-test.jsonl")).unwrap();
     assert_eq!(read("one"), read("two"));
-}
-
-fn copy(from: &std::path::Path, to: &std::path::Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 #[test]

@@ -269,8 +269,8 @@ fn what_is_missing_is_asked_for() {
     let folder = with_predictions(3);
     insta::assert_snapshot!(pefomed(folder.path(), "rate plain.jsonl").fails(2), @"error: name the file that answers are kept in, as in --store ratings.sqlite");
     insta::assert_snapshot!(pefomed(folder.path(), "rate --store s.sqlite").fails(1), @"error: there is no store `s.sqlite` yet: name the prediction files to make one");
-    insta::assert_snapshot!(pefomed(folder.path(), "rate plain.jsonl --store s.sqlite").fails(1), @"error: 3 items have an image (the first is `p0.png`): name the folder with --images DIR");
-    insta::assert_snapshot!(pefomed(folder.path(), "rate plain.jsonl --store s.sqlite --images .").fails(1), @"error: 3 of 3 images are not in `.` (the first is `p0.png` of item `q0`): name the folder that their names are relative to with --images");
+    insta::assert_snapshot!(pefomed(folder.path(), "rate plain.jsonl --store s.sqlite").fails(1), @"error: 3 items have an image (the first is `p0.png`): name the folder or parquet file with --images DIR");
+    insta::assert_snapshot!(pefomed(folder.path(), "rate plain.jsonl --store s.sqlite --images .").fails(1), @"error: 3 of 3 images are not in `.` (the first is `p0.png` of item `q0`): name the folder that their names are relative to, or the parquet file they are inside of, with --images");
     insta::assert_snapshot!(pefomed(folder.path(), "rate plain.jsonl --store s.sqlite --kind likret").fails(2), @r"
     error: invalid value 'likret' for '--kind <KIND>': no scale is called `likret`: there are correct and likert; did you mean `likert`?
 

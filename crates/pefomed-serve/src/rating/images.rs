@@ -153,6 +153,7 @@ fn check_kind(image: &ImageSource) -> Result<(), ServeError> {
 mod tests {
     use image::{DynamicImage, GrayImage, Luma, Rgb, RgbImage};
     use pefomed_data::Task;
+    use pefomed_data::formats::{Format, Problems, ReadOptions, read_with};
     use pefomed_eval::rating::{Candidate, Case};
 
     use super::*;
@@ -235,9 +236,8 @@ mod tests {
     fn images_inside_a_parquet_file_are_shown() {
         let set = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../pefomed-data/tests/fixtures/datasets/parquet");
-        let examples =
-            pefomed_data::formats::read(pefomed_data::formats::Format::Parquet, &set, None)
-                .unwrap();
+        let (options, mut problems) = (ReadOptions::default(), Problems::lenient());
+        let examples = read_with(Format::Parquet, &set, &options, &mut problems).unwrap();
         let image = &examples[0].images[0];
         let items = items(&[&image.name]);
         for place in [set.clone(), set.join("data/train-00000-of-00001.parquet")] {
