@@ -582,7 +582,9 @@ fn same_keys(schema: &serde_json::Value, shape: &schema::Shape, path: &str) {
     match shape {
         Shape::Table(keys) => {
             let table = table_of(schema);
-            let described: Vec<&String> = table["properties"].as_object().unwrap().keys().collect();
+            let mut described: Vec<&String> =
+                table["properties"].as_object().unwrap().keys().collect();
+            described.sort_unstable();
             let mut known: Vec<&str> = keys.iter().map(|(key, _)| *key).collect();
             known.sort_unstable();
             assert_eq!(described, known, "the keys of `{path}`");

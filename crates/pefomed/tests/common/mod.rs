@@ -193,22 +193,3 @@ pub(crate) fn start(at: &Path, line: &str) -> Child {
 pub(crate) fn without_folder(text: &str, folder: &Path) -> String {
     text.replace(&folder.display().to_string(), "DIR")
 }
-
-/// Waits until a run's log holds so many steps.
-pub(crate) fn wait_for_steps(run: &Path, steps: usize, child: &mut Child) {
-    let begin = Instant::now();
-    loop {
-        let log = fs::read_to_string(run.join("events.jsonl")).unwrap_or_default();
-        if log.matches("\"event\":\"step\"").count() >= steps {
-            return;
-        }
-        assert!(child.try_wait().unwrap().is_none(), "the run ended before it could be stopped");
-        assert!(begin.elapsed() < Duration::from_mins(2), "no progress");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-/// Starts `pefomed LINE` and does not wait for it.
-pub(crate) fn start(at: &Path, line: &str) -> Child {
-    command(at, line).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
-}
