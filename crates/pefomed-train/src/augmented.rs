@@ -76,7 +76,7 @@ mod tests {
     use crate::device::DeviceKind;
 
     const RECIPE: &str = "[model]\nvision = 'embedded:tiny'\ndecoder = 'embedded:tiny'\n\
-                          template = 'plain'\nimage_size = 112\n";
+                          template = 'inst'\nimage_size = 112\n";
 
     fn source(folder: &std::path::Path, name: &str, slope: u32) -> ImageSource {
         let pixel = |index: u32| [(index * slope) as u8, (index / 90) as u8, 40];
