@@ -14,7 +14,7 @@ use crate::bf16::{Kernel, Panels};
 use crate::matmul::{Matrix, MatrixMut, Multiplier};
 
 use stored::Stored;
-pub use stored::StoredRows;
+pub use stored::{StoredRows, gather};
 
 /// What frozen weights are kept and multiplied in. Sums are float32 in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +108,25 @@ impl FrozenLinear {
             Precision::Float32 => Weight::Float32(weights.concat()),
         };
         Self { inputs, outputs, weight }
+    }
+
+    /// Packs some weights `[Nᵢ, K]` that read the same input from where they are stored, by way of
+    /// `scratch`. One that is used for weight after weight leaves no gaps between what is kept.
+    ///
+    /// # Panics
+    /// When there is none, their widths differ, or the precision is not available.
+    pub fn packed(
+        parts: &[Arc<dyn StoredRows>],
+        precision: Precision,
+        scratch: &mut Vec<f32>,
+    ) -> Self {
+        let inputs = parts[0].columns();
+        assert!(parts.iter().all(|part| part.columns() == inputs), "weights of one input");
+        scratch.clear();
+        for part in parts {
+            gather(&**part, scratch);
+        }
+        Self::new(&[scratch], inputs, precision)
     }
 
     /// Takes some weights `[Nᵢ, K]` that read the same input as one map, in the form in which they are

@@ -26,6 +26,24 @@ pub trait StoredRows: Send + Sync + fmt::Debug {
 
     /// Puts the `K` numbers of a row into `to`.
     fn read(&self, row: usize, to: &mut [f32]);
+
+    /// Hears that some rows were read and will hardly be read again, so that their bytes need not stay
+    /// in memory. Reading them all the same gives the same numbers.
+    fn forget(&self, _rows: Range<usize>) {}
+}
+
+/// Appends all numbers of a matrix to `to`, row by row. Rows are forgotten as they are read.
+pub fn gather(matrix: &dyn StoredRows, to: &mut Vec<f32>) {
+    let (rows, columns, start) = (matrix.rows(), matrix.columns(), to.len());
+    to.reserve_exact(rows * columns);
+    to.resize(start + rows * columns, 0.0);
+    let step = (SLAB / columns.max(1)).max(1);
+    for (slab, numbers) in to[start..].chunks_mut(step * columns).enumerate() {
+        let first = slab * step;
+        let each = numbers.par_chunks_exact_mut(columns).with_min_len(16);
+        each.enumerate().for_each(|(row, to)| matrix.read(first + row, to));
+        matrix.forget(first..rows.min(first + step));
+    }
 }
 
 /// Numbers of a slab.

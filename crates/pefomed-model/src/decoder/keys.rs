@@ -6,7 +6,7 @@ use pefomed_kernels::frozen::StoredRows;
 
 use crate::adapter::Site;
 use crate::error::ModelError;
-use crate::weights::{Loader, Reordered, rotary_pairs_to_halves, rotary_row};
+use crate::weights::{Loader, Reordered, Widened, rotary_pairs_to_halves, rotary_row};
 
 /// Tensor of a GGUF file that rotary frequencies are divided by.
 const ROPE_DIVISORS: &str = "rope_freqs.weight";
@@ -85,6 +85,29 @@ impl KeyStyle {
         Err(ModelError::Unsupported {
             origin: loader.source().origin().to_owned(),
             what: format!("divisors of rotary angles (`{ROPE_DIVISORS}`) that are not above 0"),
+        })
+    }
+
+    /// Takes a matrix, with `heads` a query or key projection in the half-split layout: in the bytes of
+    /// its file where these keep rows together, else as numbers.
+    pub(crate) fn take_rows(
+        self,
+        loader: &mut Loader<'_>,
+        name: &str,
+        shape: [usize; 2],
+        heads: Option<usize>,
+    ) -> Result<Arc<dyn StoredRows>, ModelError> {
+        let is_stored = loader.source().stored(name).is_some();
+        Ok(match (heads, is_stored) {
+            (Some(heads), true) => self.take_rotary_stored(loader, name, shape, heads)?,
+            (None, true) => loader.take_stored(name, shape)?,
+            (heads, false) => {
+                let values = match heads {
+                    Some(heads) => self.take_rotary(loader, name, shape, heads)?,
+                    None => loader.take(name, &shape)?,
+                };
+                Arc::new(Widened { values, columns: shape[1] })
+            }
         })
     }
 

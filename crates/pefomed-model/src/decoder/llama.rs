@@ -11,7 +11,7 @@ use pefomed_data::pack::TreeSpan;
 use pefomed_kernels::attention::{TreeAttention, TreeRanges};
 use pefomed_kernels::cross_entropy::cross_entropy_sum;
 use pefomed_kernels::dropout::Dropout;
-use pefomed_kernels::frozen::{FrozenLinear, Precision};
+use pefomed_kernels::frozen::{FrozenLinear, Precision, StoredRows, gather};
 use pefomed_kernels::fused::{AttentionLayout, RotaryTable, TargetLoss};
 use pefomed_kernels::host_function;
 use pefomed_kernels::norm::rms_norm;
@@ -265,10 +265,74 @@ impl LlamaDecoder {
         if !can_be_packed(&config, place) {
             return Self::plain(config, loader, place, style);
         }
-        let sizes = config.clone();
-        let pack = |layer| FrozenLayer::new(layer, &sizes, precision);
-        let join = |layers| Layers::Frozen(Arc::new(layers));
-        Self::take(config, loader, place, style, pack, join, Some(precision))
+        config.check(loader.source().origin())?;
+        let (c, vocabulary) = (config.hidden_size, config.vocab_size);
+        // One buffer for all: what is read and dropped between what is kept would leave gaps.
+        let mut scratch = Vec::new();
+        let mut layers = Vec::new();
+        for layer in 0..config.num_hidden_layers {
+            let take = |loader: &mut Loader<'_>, name: &str, shape, heads| {
+                style.take_rows(loader, name, shape, heads)
+            };
+            let linear = |parts: Vec<Arc<dyn StoredRows>>| {
+                FrozenLinear::packed(&parts, precision, &mut scratch)
+            };
+            layers.push(Self::frozen_layer(&config, layer, loader, style, take, linear)?);
+        }
+        let table = [vocabulary, c];
+        let mut frozen_head = None;
+        // A head of its own comes before the table, so that only one of them is there as numbers.
+        if !config.tie_word_embeddings {
+            let head = style.take_rows(loader, style.head(), table, None)?;
+            frozen_head = Some(FrozenLinear::packed(&[head], precision, &mut scratch));
+        } else if loader.has(style.head()) {
+            // A file may repeat a tied head; it is taken so that it is not reported as left over.
+            loader.pass_over(style.head(), &table)?;
+        }
+        scratch.clear();
+        gather(&*style.take_rows(loader, style.embedding(), table, None)?, &mut scratch);
+        let head = match frozen_head {
+            Some(head) => head,
+            None => FrozenLinear::new(&[&scratch], c, precision),
+        };
+        let embedding = place.tensor(scratch, table);
+        let norm = place.tensor(loader.take(style.norm(), &[c])?, [c]);
+        let rotary_divisors = style.take_rotary_divisors(loader, config.head_dim())?;
+        let decoder = Self::from_parts(config, place.clone(), embedding, Vec::new(), norm, None);
+        let layers = Layers::Frozen(Arc::new(layers));
+        Ok(Self { rotary_divisors, layers, frozen_head: Some(Arc::new(head)), ..decoder })
+    }
+
+    /// Takes a layer whose maps are made of matrices as `take` gives them, each before the next is
+    /// taken.
+    fn frozen_layer(
+        config: &LlamaConfig,
+        layer: usize,
+        loader: &mut Loader<'_>,
+        style: KeyStyle,
+        take: impl Fn(
+            &mut Loader<'_>,
+            &str,
+            [usize; 2],
+            Option<usize>,
+        ) -> Result<Arc<dyn StoredRows>, ModelError>,
+        mut linear: impl FnMut(Vec<Arc<dyn StoredRows>>) -> FrozenLinear,
+    ) -> Result<FrozenLayer, ModelError> {
+        let Matrices { q, k, v, o, gate, up, down } =
+            Matrices::take(config, layer, style, |name, shape, heads| {
+                take(loader, name, shape, heads)
+            })?;
+        let c = config.hidden_size;
+        let name = |tensor: &str| style.layer(layer, tensor);
+        let maps = FrozenMaps {
+            input_norm: loader.take(&name("input_layernorm"), &[c])?,
+            qkv: linear(vec![q, k, v]),
+            output: linear(vec![o]),
+            post_norm: loader.take(&name("post_attention_layernorm"), &[c])?,
+            gate_up: linear(vec![gate, up]),
+            down: linear(vec![down]),
+        };
+        Ok(FrozenLayer::of(maps, config))
     }
 
     /// Lets layers keep their inputs alone in training, and compute the rest once more in the
@@ -324,7 +388,26 @@ impl LlamaDecoder {
         place: &Placement,
         style: KeyStyle,
     ) -> Result<Self, ModelError> {
-        Self::take(config, loader, place, style, |layer| layer, Layers::Plain, None)
+        config.check(loader.source().origin())?;
+        let (c, vocabulary) = (config.hidden_size, config.vocab_size);
+        // No allocation by a number in a file: the layers themselves are taken from it.
+        let mut layers = Vec::new();
+        for layer in 0..config.num_hidden_layers {
+            layers.push(LlamaLayer::take(&config, layer, loader, place, style)?);
+        }
+        let table = [vocabulary, c];
+        let embedding = place.tensor(loader.take(style.embedding(), &table)?, table);
+        let mut head = None;
+        if !config.tie_word_embeddings {
+            head = Some(place.tensor(loader.take(style.head(), &table)?, table));
+        } else if loader.has(style.head()) {
+            // A file may repeat a tied head; it is taken so that it is not reported as left over.
+            loader.pass_over(style.head(), &table)?;
+        }
+        let norm = place.tensor(loader.take(style.norm(), &[c])?, [c]);
+        let rotary_divisors = style.take_rotary_divisors(loader, config.head_dim())?;
+        let decoder = Self::from_parts(config, place.clone(), embedding, layers, norm, head);
+        Ok(Self { rotary_divisors, ..decoder })
     }
 
     /// Takes the weights as they are stored, and leaves them so: quantized weights stay quantized, and
@@ -348,21 +431,12 @@ impl LlamaDecoder {
         let (c, vocabulary) = (config.hidden_size, config.vocab_size);
         let mut layers = Vec::new();
         for layer in 0..config.num_hidden_layers {
-            let Matrices { q, k, v, o, gate, up, down } =
-                Matrices::take(&config, layer, style, |name, shape, heads| match heads {
-                    Some(heads) => style.take_rotary_stored(loader, name, shape, heads),
-                    None => loader.take_stored(name, shape),
-                })?;
-            let name = |tensor: &str| style.layer(layer, tensor);
-            let maps = FrozenMaps {
-                input_norm: loader.take(&name("input_layernorm"), &[c])?,
-                qkv: FrozenLinear::stored(vec![q, k, v]),
-                output: FrozenLinear::stored(vec![o]),
-                post_norm: loader.take(&name("post_attention_layernorm"), &[c])?,
-                gate_up: FrozenLinear::stored(vec![gate, up]),
-                down: FrozenLinear::stored(vec![down]),
+            let take = |loader: &mut Loader<'_>, name: &str, shape, heads| match heads {
+                Some(heads) => style.take_rotary_stored(loader, name, shape, heads),
+                None => loader.take_stored(name, shape),
             };
-            layers.push(FrozenLayer::of(maps, &config));
+            let linear = FrozenLinear::stored;
+            layers.push(Self::frozen_layer(&config, layer, loader, style, take, linear)?);
         }
         let embedding = loader.take_stored(style.embedding(), [vocabulary, c])?;
         // A file may repeat a tied head; it is taken so that it is not reported as left over.
@@ -391,50 +465,6 @@ impl LlamaDecoder {
     /// Whether a left-over tensor of a decoder's file may be ignored.
     pub fn ignorable(name: &str) -> bool {
         KeyStyle::ignorable(name)
-    }
-
-    /// Takes everything, and makes of each layer what is to be kept before the next is read. With
-    /// `head` the head is packed in that precision and kept in no other form.
-    fn take<L>(
-        config: LlamaConfig,
-        loader: &mut Loader<'_>,
-        place: &Placement,
-        style: KeyStyle,
-        keep: impl Fn(LlamaLayer) -> L,
-        join: impl FnOnce(Vec<L>) -> Layers,
-        head: Option<Precision>,
-    ) -> Result<Self, ModelError> {
-        config.check(loader.source().origin())?;
-        let (c, vocabulary) = (config.hidden_size, config.vocab_size);
-        // No allocation by a number in a file: the layers themselves are taken from it.
-        let mut layers = Vec::new();
-        for layer in 0..config.num_hidden_layers {
-            layers.push(keep(LlamaLayer::take(&config, layer, loader, place, style)?));
-        }
-        let table = [vocabulary, c];
-        let pack = |values: &[f32], precision| Arc::new(FrozenLinear::new(&[values], c, precision));
-        let (mut own_head, mut frozen_head) = (None, None);
-        // A head of its own comes before the table, so that only one of them is there in full.
-        if !config.tie_word_embeddings {
-            let values = loader.take(style.head(), &table)?;
-            match head {
-                Some(precision) => frozen_head = Some(pack(&values, precision)),
-                None => own_head = Some(place.tensor(values, table)),
-            }
-        } else if loader.has(style.head()) {
-            // A file may repeat a tied head; it is taken so that it is not reported as left over.
-            loader.pass_over(style.head(), &table)?;
-        }
-        let values = loader.take(style.embedding(), &table)?;
-        if let Some(precision) = head.filter(|_| config.tie_word_embeddings) {
-            frozen_head = Some(pack(&values, precision));
-        }
-        let embedding = place.tensor(values, table);
-        let norm = place.tensor(loader.take(style.norm(), &[c])?, [c]);
-        let rotary_divisors = style.take_rotary_divisors(loader, config.head_dim())?;
-        let place = place.clone();
-        let decoder = Self::from_parts(config, place, embedding, Vec::new(), norm, own_head);
-        Ok(Self { rotary_divisors, layers: join(layers), frozen_head, ..decoder })
     }
 
     /// The configuration.

@@ -67,6 +67,11 @@ impl StoredRows for StoredMatrix {
         let start = self.bytes.start + row * size;
         self.stored.widen_into(&self.file.as_bytes()[start..start + size], to);
     }
+
+    fn forget(&self, rows: Range<usize>) {
+        let (size, start) = (self.bytes.len() / self.rows, self.bytes.start);
+        self.file.forget(start + rows.start * size..start + rows.end * size);
+    }
 }
 
 /// A matrix whose rows are taken in another order.
@@ -98,5 +103,42 @@ impl StoredRows for Reordered {
 
     fn read(&self, row: usize, to: &mut [f32]) {
         self.matrix.read(self.order[row], to);
+    }
+
+    fn forget(&self, rows: Range<usize>) {
+        // Rows come in another order, and their bytes with them: all when the last was read.
+        if rows.end == self.order.len() {
+            self.matrix.forget(0..self.order.len());
+        }
+    }
+}
+
+/// A matrix whose file keeps no rows together, turned into numbers.
+pub(crate) struct Widened {
+    pub(crate) values: Vec<f32>,
+    pub(crate) columns: usize,
+}
+
+impl fmt::Debug for Widened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Widened({} × {})", self.rows(), self.columns)
+    }
+}
+
+impl StoredRows for Widened {
+    fn rows(&self) -> usize {
+        self.values.len() / self.columns.max(1)
+    }
+
+    fn columns(&self) -> usize {
+        self.columns
+    }
+
+    fn bytes(&self) -> usize {
+        size_of_val(&self.values[..])
+    }
+
+    fn read(&self, row: usize, to: &mut [f32]) {
+        to.copy_from_slice(&self.values[row * self.columns..][..self.columns]);
     }
 }
