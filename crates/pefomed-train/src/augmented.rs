@@ -59,7 +59,7 @@ pub(crate) fn images(trees: &[MessageTree]) -> BTreeSet<u32> {
     items
         .filter_map(|item| match item {
             Item::Visual { image, .. } => Some(*image),
-            _ => None,
+            Item::Token(_) => None,
         })
         .collect()
 }

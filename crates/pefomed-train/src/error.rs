@@ -87,23 +87,11 @@ pub enum TrainError {
     },
     /// A stage mirrors images whose texts name a side.
     #[error(
-        "stage `{stage}` flips images, and [data.{data}], row {row} (`{id}`), says “{word}” in its \
-         {part}: it would be taught the wrong side. Set `augment.flip = 0`, or leave such rows out"
+        "stage `{}` flips images, and [data.{}], row {} (`{}`), says “{}” in its {}: it would be \
+         taught the wrong side. Set `augment.flip = 0`, or leave such rows out",
+        .0.stage, .0.data, .0.row, .0.id, .0.word, .0.part
     )]
-    FlipsSides {
-        /// The stage.
-        stage: String,
-        /// The data set.
-        data: String,
-        /// The row in it.
-        row: usize,
-        /// The example.
-        id: String,
-        /// The word that names a side.
-        word: String,
-        /// Where it stands: `question`, `answer` or `other answer`.
-        part: &'static str,
-    },
+    FlipsSides(Box<NamedSide>),
     /// The adapter that a recipe starts from is not there, or not the one the recipe describes.
     #[error("[adapter] `start`, `{}`: {problem}", path.display())]
     StartAdapter {
@@ -169,6 +157,23 @@ pub enum TrainError {
         /// The names there are.
         known: String,
     },
+}
+
+/// A side that a text names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedSide {
+    /// The stage.
+    pub stage: String,
+    /// The data set.
+    pub data: String,
+    /// The row in it.
+    pub row: usize,
+    /// The example.
+    pub id: String,
+    /// The word, as it is written.
+    pub word: String,
+    /// Where it stands: `question`, `answer` or `other answer`.
+    pub part: &'static str,
 }
 
 /// `, line 31`, or nothing.

@@ -30,7 +30,7 @@ mod threads;
 pub mod train;
 
 pub use device::DeviceKind;
-pub use error::TrainError;
+pub use error::{NamedSide, TrainError};
 pub use events::{Event, Observer};
 pub use recipe::Recipe;
 pub use run_folder::RunFolder;

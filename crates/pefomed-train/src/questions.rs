@@ -12,6 +12,7 @@ use pefomed_data::{
 };
 
 use crate::TrainError;
+use crate::error::NamedSide;
 use crate::mix::Mix;
 use crate::recipe::{DataSet, Recipe, Stage};
 use crate::sampler::Sampler;
@@ -269,14 +270,14 @@ fn refuse_sides(stage: &Stage, examples: &[Example], sizes: &[usize]) -> Result<
             let others = example.other_answers.iter().map(|answer| ("other answer", answer));
             for (part, text) in texts.into_iter().chain(others) {
                 if let Some(word) = side_word(text) {
-                    return Err(TrainError::FlipsSides {
+                    return Err(TrainError::FlipsSides(Box::new(NamedSide {
                         stage: stage.name.clone(),
                         data: data.clone(),
                         row: example.row,
                         id: example.id.clone(),
                         word: word.to_owned(),
                         part,
-                    });
+                    })));
                 }
             }
         }

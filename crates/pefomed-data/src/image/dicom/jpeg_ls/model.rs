@@ -177,7 +177,8 @@ impl Model {
         let code = self.code(bits, width, self.limit - run_power - 1)?;
         let twice = code + i64::from(alike);
         let odd = twice % 2;
-        let size = (twice + odd) / 2;
+        // Half, rounded up.
+        let size = twice / 2 + odd;
         if size > LARGEST_ERROR {
             return Err(impossible());
         }
