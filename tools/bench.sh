@@ -4,7 +4,8 @@
 #     tools/bench.sh [--json] [--rounds N] [DATA VISION DECODER.gguf]
 #
 # PYTHON names the interpreter that has the packages of tools/peers/requirements.txt. Without the three
-# paths only the block stack is measured. A figure is the median over the rounds.
+# paths only the block stack is measured. FEATURES names a folder that keeps this project's image features
+# for the next time. A figure is the median over the rounds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 json=false rounds=3

@@ -37,13 +37,14 @@ class Project:
             f"model.vision={vision}", f"model.decoder={decoder}", f"data.vqa-rad.path={data}",
         ]
         self.folder, self.count = Path(folder), 0
-        (self.folder / "features").mkdir()
+        self.features = Path(os.environ.get("FEATURES") or self.folder / "features").resolve()
+        self.features.mkdir(parents=True, exist_ok=True)
 
     def train(self, *changes, steps=10):
         self.count += 1
         out = self.folder / f"run-{self.count}"
         out.mkdir()
-        (out / "features").symlink_to(self.folder / "features")
+        (out / "features").symlink_to(self.features)
         command = [PEFOMED, "--quiet", "train", "recipes/vqa-rad-usual-split.toml"]
         command += [*self.changes, *changes, f"stage.vqa.steps={steps}", "--out", out]
         run([*command, "--json"])
@@ -94,7 +95,7 @@ def main():
     if paths:
         with tempfile.TemporaryDirectory() as folder:
             project = Project(*paths, folder)
-            project.train(steps=2)  # fills the feature cache
+            project.train(steps=4)  # fills the feature cache
             best, memory, given, shared, alone = [], [], [], [], []
             for _ in range(rounds):
                 encoded = [peer("train_vqa.py", *paths, "--dtype", d) for d in ("float32", "bf16")]
