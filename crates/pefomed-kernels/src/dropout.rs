@@ -57,40 +57,36 @@ impl Dropout {
         let share = share(self.positions.len(), 12 * channels);
         let parts = mask.par_chunks_mut(share * channels).zip(self.positions.par_chunks(share));
         parts.for_each(|(mask, positions)| {
-            widest(
-                #[inline(always)]
-                || {
-                    for (row, key) in mask.chunks_exact_mut(channels).zip(positions) {
-                        let start =
-                            mix(self.seed
-                                ^ mix(site ^ mix(key.owner ^ mix(u64::from(key.position)))));
-                        // Two 32-bit draws from each hash, and one from the last of an odd row.
-                        let (blocks, rest) = row.as_chunks_mut::<16>();
-                        let mut counter = start;
-                        for block in blocks {
-                            let mut bits = [0_u64; 8];
-                            for (lane, bits) in bits.iter_mut().enumerate() {
-                                let ahead = GOLDEN.wrapping_mul(lane as u64 + 1);
-                                *bits = mix(counter.wrapping_add(ahead));
-                            }
-                            counter = counter.wrapping_add(GOLDEN.wrapping_mul(8));
-                            for lane in 0..8 {
-                                block[2 * lane] = factor(bits[lane] as u32, threshold, kept);
-                                block[2 * lane + 1] =
-                                    factor((bits[lane] >> 32) as u32, threshold, kept);
-                            }
+            widest!({
+                for (row, key) in mask.chunks_exact_mut(channels).zip(positions) {
+                    let start =
+                        mix(self.seed ^ mix(site ^ mix(key.owner ^ mix(u64::from(key.position)))));
+                    // Two 32-bit draws from each hash, and one from the last of an odd row.
+                    let (blocks, rest) = row.as_chunks_mut::<16>();
+                    let mut counter = start;
+                    for block in blocks {
+                        let mut bits = [0_u64; 8];
+                        for (lane, bits) in bits.iter_mut().enumerate() {
+                            let ahead = GOLDEN.wrapping_mul(lane as u64 + 1);
+                            *bits = mix(counter.wrapping_add(ahead));
                         }
-                        for pair in rest.chunks_mut(2) {
-                            counter = counter.wrapping_add(GOLDEN);
-                            let bits = mix(counter);
-                            pair[0] = factor(bits as u32, threshold, kept);
-                            if let Some(second) = pair.get_mut(1) {
-                                *second = factor((bits >> 32) as u32, threshold, kept);
-                            }
+                        counter = counter.wrapping_add(GOLDEN.wrapping_mul(8));
+                        for lane in 0..8 {
+                            block[2 * lane] = factor(bits[lane] as u32, threshold, kept);
+                            block[2 * lane + 1] =
+                                factor((bits[lane] >> 32) as u32, threshold, kept);
                         }
                     }
-                },
-            );
+                    for pair in rest.chunks_mut(2) {
+                        counter = counter.wrapping_add(GOLDEN);
+                        let bits = mix(counter);
+                        pair[0] = factor(bits as u32, threshold, kept);
+                        if let Some(second) = pair.get_mut(1) {
+                            *second = factor((bits >> 32) as u32, threshold, kept);
+                        }
+                    }
+                }
+            });
         });
         Some(mask)
     }

@@ -1,7 +1,7 @@
 //! Loops that are compiled for several generations of processors and chosen at run time.
 //!
 //! The compiler turns a plain loop into vector instructions when it may assume they are there.
-//! [`widest`] runs a closure in a copy that may assume what this processor has.
+//! [`widest`] runs an expression in a copy that may assume what this processor has.
 
 #![expect(
     clippy::inline_always,
@@ -12,9 +12,23 @@ use std::sync::LazyLock;
 
 static ARCH: LazyLock<pulp::Arch> = LazyLock::new(pulp::Arch::new);
 
-/// Runs `work` compiled for the widest vectors of this processor. What it calls must be inlined.
+/// Runs an expression compiled for the widest vectors of this processor. What it calls must be inlined.
+///
+/// A macro, for a closure that is handed to [`on_widest`] without `#[inline(always)]` stays a function of its
+/// own, which is compiled for the narrowest.
+macro_rules! widest {
+    ($work:expr) => {
+        $crate::simd::on_widest(
+            #[inline(always)]
+            || $work,
+        )
+    };
+}
+pub(crate) use widest;
+
+/// See [`widest`].
 #[inline]
-pub(crate) fn widest<R>(work: impl FnOnce() -> R) -> R {
+pub(crate) fn on_widest<R>(work: impl FnOnce() -> R) -> R {
     ARCH.dispatch(work)
 }
 
@@ -58,6 +72,18 @@ pub(crate) fn exp(x: f32) -> f32 {
     f32::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 23))
 }
 
+/// `x / (1 + e⁻ˣ)`.
+#[inline(always)]
+pub(crate) fn silu(x: f32) -> f32 {
+    x / (1.0 + exp(-x))
+}
+
+/// The gradient of `x` for that of `silu(x)`, with `sigmoid` of `x`.
+#[inline(always)]
+pub(crate) fn silu_backward(g: f32, x: f32, sigmoid: f32) -> f32 {
+    g * sigmoid * (1.0 + x * (1.0 - sigmoid))
+}
+
 /// `1 / (1 + e⁻ˣ)`.
 #[inline(always)]
 pub(crate) fn sigmoid(x: f32) -> f32 {
@@ -83,12 +109,6 @@ mod tests {
     #[test]
     fn a_sum_takes_every_element() {
         let a: Vec<f32> = (1..=37).map(|i| i as f32).collect();
-        assert_eq!(
-            widest(
-                #[inline(always)]
-                || sum2(&a, &a, |a, b| a + b)
-            ),
-            2.0 * 37.0 * 19.0
-        );
+        assert_eq!(widest!(sum2(&a, &a, |a, b| a + b)), 2.0 * 37.0 * 19.0);
     }
 }

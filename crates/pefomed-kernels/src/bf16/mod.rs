@@ -108,13 +108,23 @@ impl Panels {
     }
 
     /// As [`new`](Self::new), in the memory of panels that are no longer needed.
-    fn in_place_of(mut lines: Vec<Line>, kernel: Kernel, b: Matrix<'_>, scale: f32) -> Self {
-        let (inner, columns) = (b.rows(), b.columns());
-        let pairs = inner.div_ceil(2).next_multiple_of(kernel.pairs());
-        let panels = columns.div_ceil(kernel.lines() * Line::WORDS);
-        lines.resize(panels * pairs * kernel.lines(), Line::ZERO);
-        pack::pack_right(&mut lines, kernel.lines(), pairs, b, scale);
-        Self { kernel, inner, columns, pairs, lines }
+    fn in_place_of(lines: Vec<Line>, kernel: Kernel, b: Matrix<'_>, scale: f32) -> Self {
+        let mut this = Self { lines, ..Self::empty(kernel) };
+        this.reshape(b.rows(), b.columns());
+        pack::pack_right(&mut this.lines, kernel.lines(), this.pairs, b, scale);
+        this
+    }
+
+    /// Panels that have no room yet.
+    pub(crate) fn empty(kernel: Kernel) -> Self {
+        Self { kernel, inner: 0, columns: 0, pairs: 0, lines: Vec::new() }
+    }
+
+    /// Makes room for a factor `[inner, columns]`. Every pair of every line is to be put then.
+    fn reshape(&mut self, inner: usize, columns: usize) {
+        (self.inner, self.columns) = (inner, columns);
+        self.pairs = inner.div_ceil(2).next_multiple_of(self.kernel.pairs());
+        self.lines.resize(self.count() * self.pairs * self.kernel.lines(), Line::ZERO);
     }
 
     /// Multiplies by `scale · b` without keeping its panels: `with` is called with them.

@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::pack::LeftFactor;
 use super::rounding::{round_pairs, round_two};
 use super::tile::LeftTiles;
-use super::{Line, Panels, vector};
+use super::{Kernel, Line, Panels, vector};
 use crate::simd::exp;
 
 /// Scores of a step: the inner dimension of a left factor advances by as many.
@@ -119,6 +119,13 @@ pub(crate) struct Factors {
     pub(crate) weights: Panels,
     pub(crate) left: LeftTiles,
     pub(crate) right: Panels,
+}
+
+impl Default for Factors {
+    fn default() -> Self {
+        let empty = || Panels::empty(Kernel::Tile);
+        Self { weights: empty(), left: LeftTiles::default(), right: empty() }
+    }
 }
 
 impl Backward<'_> {

@@ -7,7 +7,7 @@ use super::pack::LeftFactor;
 use super::rounding::round_pairs;
 use super::tile::LeftTiles;
 use super::{Line, vector};
-use crate::simd::{exp, sigmoid};
+use crate::simd::{sigmoid, silu, silu_backward};
 
 /// Numbers of a step: the inner dimension of a left factor advances by as many.
 const STEP: usize = 2 * Line::WORDS;
@@ -52,7 +52,7 @@ fn products(gate_up: &[f32], width: usize, left: &mut LeftTiles) {
         for (step, (gate, up)) in steps.enumerate() {
             let mut product = [0.0_f32; STEP];
             for lane in 0..STEP {
-                product[lane] = gate[lane] / (1.0 + exp(-gate[lane])) * up[lane];
+                product[lane] = silu(gate[lane]) * up[lane];
             }
             left.put(row, step, round_pairs(&product, 1.0));
         }
@@ -70,7 +70,7 @@ fn both_gradients(gate_up: &[f32], gradient: &[f32], width: usize, left: &mut Le
             for lane in 0..STEP {
                 let (gate, up, g) = (gate[lane], up[lane], g[lane]);
                 let sigmoid = sigmoid(gate);
-                d_gate[lane] = g * up * sigmoid * (1.0 + gate * (1.0 - sigmoid));
+                d_gate[lane] = silu_backward(g * up, gate, sigmoid);
                 d_up[lane] = sigmoid * (g * gate);
             }
             left.put(row, step, round_pairs(&d_gate, 1.0));

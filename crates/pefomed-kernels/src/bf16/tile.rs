@@ -163,21 +163,7 @@ impl LeftFactor for LeftTiles {
 }
 
 impl Panels {
-    /// Panels for tiles that are still to be put in.
-    pub(crate) fn for_tiles() -> Self {
-        let kernel = super::Kernel::Tile;
-        Self { kernel, inner: 0, columns: 0, pairs: 0, lines: Vec::new() }
-    }
-
-    /// Makes room for a factor `[inner, columns]`. Every pair of every line is to be put then.
-    pub(crate) fn reshape(&mut self, inner: usize, columns: usize) {
-        (self.inner, self.columns) = (inner, columns);
-        self.pairs = inner.div_ceil(2).next_multiple_of(PAIRS);
-        let lines = columns.div_ceil(COLUMNS) * self.pairs * LINES;
-        self.lines.resize(lines, Line::ZERO);
-    }
-
-    /// Puts the sixteen columns of a line, for a pair of the inner dimension.
+    /// Puts the sixteen columns of a line, for a pair of the inner dimension, into panels for tiles.
     #[inline]
     pub(super) fn put(&mut self, pair: usize, line: usize, words: Line) {
         self.lines[(line / LINES * self.pairs + pair) * LINES + line % LINES] = words;

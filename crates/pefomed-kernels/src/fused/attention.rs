@@ -31,14 +31,24 @@ impl AttentionShape {
         (self.heads + 2 * self.key_heads) * self.head_dim
     }
 
+    /// The head of keys and values that a query head reads.
+    pub(super) fn key_head(self, head: usize) -> usize {
+        head / (self.heads / self.key_heads)
+    }
+
     /// First column of the keys that a query head reads.
     pub(super) fn key_column(self, head: usize) -> usize {
-        (self.heads + head / (self.heads / self.key_heads)) * self.head_dim
+        (self.heads + self.key_head(head)) * self.head_dim
     }
 
     /// First column of its values.
     pub(super) fn value_column(self, head: usize) -> usize {
         self.key_column(head) + self.key_heads * self.head_dim
+    }
+
+    /// Factor of the scores, `1 / √D`.
+    pub(super) fn scale(self) -> f32 {
+        (self.head_dim as f32).powf(-0.5)
     }
 
     /// Columns of queries, keys and values.

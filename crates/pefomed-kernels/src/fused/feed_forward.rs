@@ -15,7 +15,7 @@ use crate::frozen::FrozenLinear;
 use crate::host_function::{HostFunction, Kept};
 use crate::matmul::MatrixMut;
 use crate::parallel::{copied, share};
-use crate::simd::{self, exp, widest};
+use crate::simd::{self, silu, silu_backward, widest};
 
 /// The frozen weights of the half.
 #[derive(Clone, Debug)]
@@ -62,17 +62,14 @@ fn swiglu(gate_up: &[f32], width: usize) -> Buffer {
     let share = share(out.len() / width, 12 * width);
     let parts = gate_up.par_chunks(share * 2 * width).zip(out.par_chunks_mut(share * width));
     parts.for_each(|(gate_up, out)| {
-        widest(
-            #[inline(always)]
-            || {
-                for (row, out) in gate_up.chunks_exact(2 * width).zip(out.chunks_exact_mut(width)) {
-                    let (gate, up) = row.split_at(width);
-                    for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
-                        *out = gate / (1.0 + exp(-gate)) * up;
-                    }
+        widest!({
+            for (row, out) in gate_up.chunks_exact(2 * width).zip(out.chunks_exact_mut(width)) {
+                let (gate, up) = row.split_at(width);
+                for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
+                    *out = silu(*gate) * up;
                 }
-            },
-        );
+            }
+        });
     });
     out
 }
@@ -83,28 +80,25 @@ fn swiglu_backward(gate_up: &[f32], gradient: &[f32], width: usize) -> Buffer {
     let share = share(gradient.len() / width, 12 * width);
     let read = gate_up.par_chunks(share * 2 * width).zip(gradient.par_chunks(share * width));
     read.zip(out.par_chunks_mut(share * 2 * width)).for_each(|((gate_up, gradient), out)| {
-        widest(
-            #[inline(always)]
-            || {
-                let rows = gate_up.chunks_exact(2 * width).zip(gradient.chunks_exact(width));
-                for ((row, g), out) in rows.zip(out.chunks_exact_mut(2 * width)) {
-                    let (gate, up) = row.split_at(width);
-                    let (d_gate, d_up) = out.split_at_mut(width);
-                    // One result a loop: with two the compiler gives up on vectors.
-                    for (sigmoid, gate) in d_up.iter_mut().zip(gate) {
-                        *sigmoid = simd::sigmoid(*gate);
-                    }
-                    for (((d_gate, sigmoid), gate), (g, up)) in
-                        d_gate.iter_mut().zip(&*d_up).zip(gate).zip(g.iter().zip(up))
-                    {
-                        *d_gate = g * up * sigmoid * (1.0 + gate * (1.0 - sigmoid));
-                    }
-                    for ((d_up, gate), g) in d_up.iter_mut().zip(gate).zip(g) {
-                        *d_up *= g * gate;
-                    }
+        widest!({
+            let rows = gate_up.chunks_exact(2 * width).zip(gradient.chunks_exact(width));
+            for ((row, g), out) in rows.zip(out.chunks_exact_mut(2 * width)) {
+                let (gate, up) = row.split_at(width);
+                let (d_gate, d_up) = out.split_at_mut(width);
+                // One result a loop: with two the compiler gives up on vectors.
+                for (sigmoid, gate) in d_up.iter_mut().zip(gate) {
+                    *sigmoid = simd::sigmoid(*gate);
                 }
-            },
-        );
+                for (((d_gate, sigmoid), gate), (g, up)) in
+                    d_gate.iter_mut().zip(&*d_up).zip(gate).zip(g.iter().zip(up))
+                {
+                    *d_gate = silu_backward(g * up, *gate, *sigmoid);
+                }
+                for ((d_up, gate), g) in d_up.iter_mut().zip(gate).zip(g) {
+                    *d_up *= g * gate;
+                }
+            }
+        });
     });
     out
 }

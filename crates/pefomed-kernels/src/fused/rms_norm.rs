@@ -19,15 +19,12 @@ pub(super) fn forward(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) -> Vec
     let share = share(rows, 4 * width);
     let parts = x.par_chunks(share * width).zip(y.par_chunks_mut(share * width));
     parts.zip(scales.par_chunks_mut(share)).for_each(|((x, y), scales)| {
-        widest(
-            #[inline(always)]
-            || {
-                for (x, scale) in x.chunks_exact(width).zip(&mut *scales) {
-                    *scale = 1.0 / (sum2(x, x, |a, b| a * b) / width as f32 + eps).sqrt();
-                }
-                normed(x, weight, scales, y);
-            },
-        );
+        widest!({
+            for (x, scale) in x.chunks_exact(width).zip(&mut *scales) {
+                *scale = 1.0 / (sum2(x, x, |a, b| a * b) / width as f32 + eps).sqrt();
+            }
+            normed(x, weight, scales, y);
+        });
     });
     scales
 }
@@ -39,10 +36,7 @@ pub(super) fn again(x: &[f32], weight: &[f32], scales: &[f32]) -> Buffer {
     let share = share(scales.len(), 2 * width);
     let parts = x.par_chunks(share * width).zip(y.par_chunks_mut(share * width));
     parts.zip(scales.par_chunks(share)).for_each(|((x, y), scales)| {
-        widest(
-            #[inline(always)]
-            || normed(x, weight, scales, y),
-        );
+        widest!(normed(x, weight, scales, y));
     });
     y
 }
@@ -64,24 +58,21 @@ pub(super) fn backward(x: &[f32], weight: &[f32], scales: &[f32], g: &[f32], dx:
     let read = x.par_chunks(share * width).zip(g.par_chunks(share * width));
     let write = dx.par_chunks_mut(share * width).zip(scales.par_chunks(share));
     read.zip(write).for_each(|((x, g), (dx, scales))| {
-        widest(
-            #[inline(always)]
-            || {
-                let rows = x.chunks_exact(width).zip(g.chunks_exact(width));
-                for (((x, g), dx), &s) in rows.zip(dx.chunks_exact_mut(width)).zip(scales) {
-                    // Σ gᵢ·wᵢ·xᵢ in lanes; three factors do not fit `sum2`.
-                    let mut lanes = [0.0_f32; 16];
-                    for ((x, g), w) in x.chunks(16).zip(g.chunks(16)).zip(weight.chunks(16)) {
-                        for (((lane, x), g), w) in lanes.iter_mut().zip(x).zip(g).zip(w) {
-                            *lane += g * w * x;
-                        }
-                    }
-                    let along = lanes.iter().sum::<f32>() * s * s * s / width as f32;
-                    for (((dx, x), g), w) in dx.iter_mut().zip(x).zip(g).zip(weight) {
-                        *dx += s * g * w - along * x;
+        widest!({
+            let rows = x.chunks_exact(width).zip(g.chunks_exact(width));
+            for (((x, g), dx), &s) in rows.zip(dx.chunks_exact_mut(width)).zip(scales) {
+                // Σ gᵢ·wᵢ·xᵢ in lanes; three factors do not fit `sum2`.
+                let mut lanes = [0.0_f32; 16];
+                for ((x, g), w) in x.chunks(16).zip(g.chunks(16)).zip(weight.chunks(16)) {
+                    for (((lane, x), g), w) in lanes.iter_mut().zip(x).zip(g).zip(w) {
+                        *lane += g * w * x;
                     }
                 }
-            },
-        );
+                let along = lanes.iter().sum::<f32>() * s * s * s / width as f32;
+                for (((dx, x), g), w) in dx.iter_mut().zip(x).zip(g).zip(weight) {
+                    *dx += s * g * w - along * x;
+                }
+            }
+        });
     });
 }

@@ -51,22 +51,19 @@ impl RotaryTable {
         let share = share(self.len(), 2 * width);
         let tables = self.cos.par_chunks(share * half).zip(self.sin.par_chunks(share * half));
         x.par_chunks_mut(share * width).zip(tables).for_each(|(x, (cos, sin))| {
-            widest(
-                #[inline(always)]
-                || {
-                    let tables = cos.chunks_exact(half).zip(sin.chunks_exact(half));
-                    for (row, (cos, sin)) in x.chunks_exact_mut(width).zip(tables) {
-                        for head in row[..heads * 2 * half].chunks_exact_mut(2 * half) {
-                            let (first, second) = head.split_at_mut(half);
-                            let pairs = first.iter_mut().zip(second);
-                            for ((a, b), (cos, sin)) in pairs.zip(cos.iter().zip(sin)) {
-                                let sin = direction * sin;
-                                (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
-                            }
+            widest!({
+                let tables = cos.chunks_exact(half).zip(sin.chunks_exact(half));
+                for (row, (cos, sin)) in x.chunks_exact_mut(width).zip(tables) {
+                    for head in row[..heads * 2 * half].chunks_exact_mut(2 * half) {
+                        let (first, second) = head.split_at_mut(half);
+                        let pairs = first.iter_mut().zip(second);
+                        for ((a, b), (cos, sin)) in pairs.zip(cos.iter().zip(sin)) {
+                            let sin = direction * sin;
+                            (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
                         }
                     }
-                },
-            );
+                }
+            });
         });
     }
 }

@@ -87,12 +87,7 @@ impl HostFunction for TargetLoss {
             let losses: Vec<f64> = logits
                 .par_chunks_mut(vocabulary)
                 .zip(targets)
-                .map(|(row, &target)| {
-                    widest(
-                        #[inline(always)]
-                        || row_loss(row, target as usize),
-                    )
-                })
+                .map(|(row, &target)| widest!(row_loss(row, target as usize)))
                 .collect();
             loss += losses.iter().sum::<f64>();
             if keep {

@@ -9,45 +9,39 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{HeadGradients, Projections, Tile, Tiles, sum_heads};
+use super::{HeadGradients, Pass, Projections, Tile, Tiles};
 use crate::buffer::Buffer;
 use crate::matmul::{Matrix, MatrixMut};
-use crate::simd::{exp, sum2, widest};
+use crate::simd::{exp, widest};
 
 impl Projections<'_> {
     /// Scores of a tile under one head, scaled, into `scores` of `rows × keys`.
     fn scores(&self, tile: &Tile, head: usize, scores: &mut Vec<f32>) {
-        let (dim, width) = (self.shape.head_dim, self.shape.width());
+        let shape = self.shape;
         let (rows, keys) = (tile.rows.len(), tile.keys());
         scores.clear();
         scores.resize(rows * keys, 0.0);
-        let scale = (dim as f32).powf(-0.5);
-        let q = &self.qkv[tile.rows.start * width + head * dim..];
-        let q = Matrix::strided(q, rows, dim, width);
+        let q = self.part(&tile.rows, head * shape.head_dim);
         tile.each_part(|part, column| {
-            let k = &self.qkv[part.start * width + self.shape.key_column(head)..];
-            let k = Matrix::strided(k, part.len(), dim, width).transposed();
+            let k = self.part(part, shape.key_column(head)).transposed();
             let out = MatrixMut::strided(&mut scores[column..], rows, part.len(), keys);
-            self.by.multiply(out, q, k, scale, false);
+            self.by.multiply(out, q, k, shape.scale(), false);
         });
     }
 
     /// `weights · rows`: multiplies a tile's `rows × keys` with the columns that begin at `column`, of
     /// the rows that are its keys, into rows of `out` that are `step` apart.
     fn mix(&self, tile: &Tile, weights: &[f32], column: usize, out: &mut [f32], step: usize) {
-        let (rows, keys, width) = (tile.rows.len(), tile.keys(), self.shape.width());
-        let dim = self.shape.head_dim;
+        let (rows, keys) = (tile.rows.len(), tile.keys());
         tile.each_part(|part, at| {
             let weights = Matrix::strided(&weights[at..], rows, part.len(), keys);
-            let values = &self.qkv[part.start * width + column..];
-            let values = Matrix::strided(values, part.len(), dim, width);
-            let out = MatrixMut::strided(out, rows, dim, step);
-            self.by.multiply(out, weights, values, 1.0, at > 0);
+            let out = MatrixMut::strided(out, rows, self.shape.head_dim, step);
+            self.by.multiply(out, weights, self.part(part, column), 1.0, at > 0);
         });
     }
 }
 
-/// Attention. Returns the mixed values `[T, H·D]` and the logarithm of each row's sum, `[T, H]`.
+/// See [`super::forward`].
 pub(super) fn forward(projections: Projections<'_>, tiles: &Tiles) -> (Buffer, Buffer) {
     let shape = projections.shape;
     let (heads, dim) = (shape.heads, shape.head_dim);
@@ -58,16 +52,13 @@ pub(super) fn forward(projections: Projections<'_>, tiles: &Tiles) -> (Buffer, B
         let keys = tile.keys();
         for head in 0..heads {
             projections.scores(tile, head, weights);
-            widest(
-                #[inline(always)]
-                || {
-                    let rows = tile.rows.clone().zip(weights.chunks_exact_mut(keys));
-                    for ((row, weights), logs) in rows.zip(logs.chunks_exact_mut(heads)) {
-                        let (hidden, end) = tile.hidden(row, &tiles.starts);
-                        logs[head] = softmax(weights, hidden, end);
-                    }
-                },
-            );
+            widest!({
+                let rows = tile.rows.clone().zip(weights.chunks_exact_mut(keys));
+                for ((row, weights), logs) in rows.zip(logs.chunks_exact_mut(heads)) {
+                    let (hidden, end) = tile.hidden(row, &tiles.starts);
+                    logs[head] = softmax(weights, hidden, end);
+                }
+            });
             let (column, out) = (shape.value_column(head), &mut out[head * dim..]);
             projections.mix(tile, weights, column, out, heads * dim);
         }
@@ -104,71 +95,43 @@ fn softmax(row: &mut [f32], hidden: Range<usize>, end: usize) -> f32 {
     top + sum.ln()
 }
 
-/// Gradient of `qkv` for the gradient `g` `[T, H·D]` of `out`.
-pub(super) fn backward(
-    projections: Projections<'_>,
-    tiles: &Tiles,
-    (out, logs): (&[f32], &[f32]),
-    g: &[f32],
-) -> Buffer {
-    let shape = projections.shape;
-    let work = tiles.each_head(shape.heads);
-    let pass = Pass { projections, tiles, out, logs, g };
-    let parts: Vec<HeadGradients> = work
-        .par_iter()
-        .with_max_len(1)
-        .map_init(Default::default, |scratch, &(tree, head)| pass.backward(tree, head, scratch))
-        .collect();
-    sum_heads(shape, tiles, &work, &parts)
-}
-
-/// What the backward pass of every head reads.
-struct Pass<'a> {
-    projections: Projections<'a>,
-    tiles: &'a Tiles,
-    out: &'a [f32],
-    logs: &'a [f32],
-    g: &'a [f32],
+/// See [`super::backward`].
+pub(super) fn backward(pass: &Pass<'_>) -> Buffer {
+    pass.each_head(Default::default, |scratch, tree, head| pass.in_general(tree, head, scratch))
 }
 
 impl Pass<'_> {
-    fn backward(
+    fn in_general(
         &self,
         tree: usize,
         head: usize,
         (weights, d_scores): &mut (Vec<f32>, Vec<f32>),
     ) -> HeadGradients {
-        let Projections { shape, by, qkv } = self.projections;
-        let (heads, dim, width) = (shape.heads, shape.head_dim, shape.width());
+        let Projections { shape, by, .. } = self.projections;
+        let dim = shape.head_dim;
         let (tree_rows, tree_tiles) = self.tiles.trees[tree].clone();
         let empty = || Buffer::zeros(tree_rows.len() * dim);
         let mut gradients = HeadGradients { q: empty(), k: empty(), v: empty() };
         for tile in &self.tiles.all[tree_tiles] {
             let (rows, keys) = (tile.rows.len(), tile.keys());
             self.projections.scores(tile, head, weights);
-            let start = tile.rows.start * heads * dim + head * dim;
-            let g_rows = Matrix::strided(&self.g[start..], rows, dim, heads * dim);
+            let g_rows = self.g_part(&tile.rows, head);
 
             // Gradient of the weights: g · Vᵀ.
             d_scores.clear();
             d_scores.resize(rows * keys, 0.0);
             tile.each_part(|part, column| {
-                let v = &qkv[part.start * width + shape.value_column(head)..];
-                let v = Matrix::strided(v, part.len(), dim, width).transposed();
+                let v = self.projections.part(part, shape.value_column(head)).transposed();
                 let out = MatrixMut::strided(&mut d_scores[column..], rows, part.len(), keys);
                 by.multiply(out, g_rows, v, 1.0, false);
             });
-            widest(
-                #[inline(always)]
-                || self.scores_backward(tile, head, weights, d_scores),
-            );
+            widest!(self.scores_backward(tile, head, weights, d_scores));
 
             // Queries: dS · K.
             let d_q = &mut gradients.q[(tile.rows.start - tree_rows.start) * dim..];
             self.projections.mix(tile, d_scores, shape.key_column(head), d_q, dim);
             // Keys: dSᵀ · Q; values: Pᵀ · g.
-            let q = &qkv[tile.rows.start * width + head * dim..];
-            let q = Matrix::strided(q, rows, dim, width);
+            let q = self.projections.part(&tile.rows, head * dim);
             tile.each_part(|part, column| {
                 let pairs =
                     [(&*d_scores, q, &mut gradients.k), (&*weights, g_rows, &mut gradients.v)];
@@ -187,17 +150,13 @@ impl Pass<'_> {
     /// the weights, both in place.
     #[inline(always)]
     fn scores_backward(&self, tile: &Tile, head: usize, weights: &mut [f32], d_scores: &mut [f32]) {
-        let shape = self.projections.shape;
-        let (heads, dim, keys) = (shape.heads, shape.head_dim, tile.keys());
-        let scale = (dim as f32).powf(-0.5);
+        let (scale, keys) = (self.projections.shape.scale(), tile.keys());
         let rows = weights.chunks_exact_mut(keys).zip(d_scores.chunks_exact_mut(keys));
         for (row, (weights, d_scores)) in tile.rows.clone().zip(rows) {
-            let at = row * heads * dim + head * dim;
-            let along = sum2(&self.g[at..at + dim], &self.out[at..at + dim], |a, b| a * b);
+            let (log, along) = self.log_and_along(row, head);
             let (hidden, end) = tile.hidden(row, &self.tiles.starts);
             weights[hidden].fill(f32::NEG_INFINITY);
             weights[end..].fill(f32::NEG_INFINITY);
-            let log = self.logs[row * heads + head];
             for (weight, d_score) in weights.iter_mut().zip(d_scores) {
                 let hidden = *weight == f32::NEG_INFINITY;
                 *weight = if hidden { 0.0 } else { exp(*weight - log) };

@@ -20,7 +20,8 @@ use super::AttentionShape;
 use crate::attention::TreeRanges;
 use crate::bf16::Kernel;
 use crate::buffer::Buffer;
-use crate::matmul::Multiplier;
+use crate::matmul::{Matrix, Multiplier};
+use crate::simd::sum2;
 
 /// Rows that are computed together.
 const TILE: usize = 64;
@@ -141,6 +142,15 @@ pub(super) struct Projections<'a> {
     pub(super) qkv: &'a [f32],
 }
 
+impl<'a> Projections<'a> {
+    /// One head of queries, keys or values, which begins at `column`, in some rows: `[rows, D]`.
+    fn part(&self, rows: &Range<usize>, column: usize) -> Matrix<'a> {
+        let width = self.shape.width();
+        let values = &self.qkv[rows.start * width + column..];
+        Matrix::strided(values, rows.len(), self.shape.head_dim, width)
+    }
+}
+
 /// Attention. Returns the mixed values `[T, H·D]` and the logarithm of each row's sum, `[T, H]`.
 pub(super) fn forward(projections: Projections<'_>, tiles: &Tiles) -> (Buffer, Buffer) {
     match projections.by {
@@ -153,12 +163,57 @@ pub(super) fn forward(projections: Projections<'_>, tiles: &Tiles) -> (Buffer, B
 pub(super) fn backward(
     projections: Projections<'_>,
     tiles: &Tiles,
-    kept: (&[f32], &[f32]),
+    (out, logs): (&[f32], &[f32]),
     g: &[f32],
 ) -> Buffer {
+    let pass = Pass { projections, tiles, out, logs, g };
     match projections.by {
-        Multiplier::Bf16(Kernel::Tile) => tiled::backward(projections, tiles, kept, g),
-        _ => general::backward(projections, tiles, kept, g),
+        Multiplier::Bf16(Kernel::Tile) => tiled::backward(&pass),
+        _ => general::backward(&pass),
+    }
+}
+
+/// What the backward pass of every head reads.
+struct Pass<'a> {
+    projections: Projections<'a>,
+    tiles: &'a Tiles,
+    out: &'a [f32],
+    logs: &'a [f32],
+    g: &'a [f32],
+}
+
+impl<'a> Pass<'a> {
+    /// The gradient of one head in some rows, `[rows, D]`.
+    fn g_part(&self, rows: &Range<usize>, head: usize) -> Matrix<'a> {
+        let AttentionShape { heads, head_dim, .. } = self.projections.shape;
+        let values = &self.g[(rows.start * heads + head) * head_dim..];
+        Matrix::strided(values, rows.len(), head_dim, heads * head_dim)
+    }
+
+    /// The logarithm of a row's sum, and the sum of its weights times their gradients, which is that of
+    /// its outputs times theirs.
+    #[expect(clippy::inline_always, reason = "compiled for wide vectors only where it is inlined")]
+    #[inline(always)]
+    fn log_and_along(&self, row: usize, head: usize) -> (f32, f32) {
+        let AttentionShape { heads, head_dim, .. } = self.projections.shape;
+        let place = row * heads + head;
+        let at = place * head_dim..(place + 1) * head_dim;
+        (self.logs[place], sum2(&self.g[at.clone()], &self.out[at], |a, b| a * b))
+    }
+
+    /// The gradient of `qkv`, from what `backward` makes of each tree and head with memory of its own.
+    fn each_head<S>(
+        &self,
+        memory: impl Fn() -> S + Sync + Send,
+        backward: impl Fn(&mut S, usize, usize) -> HeadGradients + Sync + Send,
+    ) -> Buffer {
+        let work = self.tiles.each_head(self.projections.shape.heads);
+        let parts: Vec<HeadGradients> = work
+            .par_iter()
+            .with_max_len(1)
+            .map_init(memory, |memory, &(tree, head)| backward(memory, tree, head))
+            .collect();
+        sum_heads(self.projections.shape, self.tiles, &work, &parts)
     }
 }
 

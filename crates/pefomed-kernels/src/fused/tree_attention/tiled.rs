@@ -8,13 +8,13 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{HeadGradients, Projections, Tile, Tiles, sum_heads};
+use super::{AttentionShape, HeadGradients, Pass, Projections, Tile, Tiles};
 use crate::bf16::softmax::{Backward, Factors, Seen, softmax};
 use crate::bf16::tile::{COLUMNS, Configured, LeftTiles, multiply_part};
 use crate::bf16::{Kernel, Panels};
 use crate::buffer::Buffer;
 use crate::matmul::Matrix;
-use crate::simd::{sum2, widest};
+use crate::simd::widest;
 
 /// Blocks of the keys of a tree that a tile is multiplied with: from the first on, and then some more.
 /// In its scores the second range follows directly upon the first.
@@ -80,42 +80,26 @@ impl Blocks {
     }
 }
 
-/// Keys and values of one head over the rows of a tree, `[t, D]` each.
-struct Heads<'a> {
-    projections: Projections<'a>,
-    rows: Range<usize>,
-}
-
-impl<'a> Heads<'a> {
-    fn part(&self, rows: &Range<usize>, column: usize) -> Matrix<'a> {
-        let (dim, width) = (self.projections.shape.head_dim, self.projections.shape.width());
-        let values = &self.projections.qkv[rows.start * width + column..];
-        Matrix::strided(values, rows.len(), dim, width)
-    }
-
-    fn keys(&self, head: usize) -> Matrix<'a> {
-        self.part(&self.rows, self.projections.shape.key_column(head))
-    }
-
-    fn values(&self, head: usize) -> Matrix<'a> {
-        self.part(&self.rows, self.projections.shape.value_column(head))
-    }
-}
-
-/// What `pack` makes of every tree and head of the keys, in the order of trees and then heads.
+/// What `pack` makes of the keys and the values, `[t, D]` each, of every tree and head of the keys, in the
+/// order of trees and then heads.
 fn pack_keys<T: Send>(
     projections: Projections<'_>,
     tiles: &Tiles,
-    pack: impl Fn(&Heads<'_>, usize) -> T + Sync,
+    pack: impl Fn(Matrix<'_>, Matrix<'_>) -> T + Sync,
 ) -> Vec<T> {
     let shape = projections.shape;
     let group = shape.heads / shape.key_heads;
-    let work = tiles.each_head(shape.key_heads);
     let pack = |&(tree, head): &(usize, usize)| {
-        let rows = tiles.trees[tree].0.clone();
-        pack(&Heads { projections, rows }, head * group)
+        let columns = [shape.key_column(head * group), shape.value_column(head * group)];
+        let [keys, values] = columns.map(|column| projections.part(&tiles.trees[tree].0, column));
+        pack(keys, values)
     };
-    work.par_iter().with_max_len(1).map(pack).collect()
+    tiles.each_head(shape.key_heads).par_iter().with_max_len(1).map(pack).collect()
+}
+
+/// What [`pack_keys`] made for a query head.
+fn for_head<T>(packed: &[T], shape: AttentionShape, tree: usize, head: usize) -> &T {
+    &packed[tree * shape.key_heads + shape.key_head(head)]
 }
 
 fn packed(matrix: Matrix<'_>, scale: f32) -> Panels {
@@ -136,9 +120,8 @@ struct ForwardScratch {
 pub(super) fn forward(projections: Projections<'_>, tiles: &Tiles) -> (Buffer, Buffer) {
     let shape = projections.shape;
     let (heads, dim) = (shape.heads, shape.head_dim);
-    let scale = (dim as f32).powf(-0.5);
-    let packed = pack_keys(projections, tiles, |of, head| {
-        (packed(of.keys(head).transposed(), scale), packed(of.values(head), 1.0))
+    let packed = pack_keys(projections, tiles, |keys, values| {
+        (packed(keys.transposed(), shape.scale()), packed(values, 1.0))
     });
     let mut out = Buffer::unwritten(tiles.len() * heads * dim);
     let mut logs = Buffer::unwritten(tiles.len() * heads);
@@ -148,14 +131,14 @@ pub(super) fn forward(projections: Projections<'_>, tiles: &Tiles) -> (Buffer, B
         let ForwardScratch { q, scores, seen, sums, weights, mixed } = scratch;
         let on = Configured::here();
         let tree = tiles.tree_of(tile);
-        let all = Heads { projections, rows: tiles.trees[tree].0.clone() };
-        let blocks = Blocks::of(tile, all.rows.start);
+        let start = tiles.trees[tree].0.start;
+        let blocks = Blocks::of(tile, start);
         let mixed_width = dim.next_multiple_of(COLUMNS);
         for head in 0..heads {
-            let (keys, values) = &packed[tree * shape.key_heads + head * shape.key_heads / heads];
-            q.pack(all.part(&tile.rows, head * dim));
+            let (keys, values) = for_head(&packed, shape, tree, head);
+            q.pack(projections.part(&tile.rows, head * dim));
             blocks.columns_of(&on, q, keys, scores);
-            blocks.seen(tile, &tiles.starts, all.rows.start, q.rows(), seen);
+            blocks.seen(tile, &tiles.starts, start, q.rows(), seen);
             sums.resize(seen.len(), (0.0, 0.0));
             weights.reshape(seen.len(), blocks.columns());
             softmax(scores, blocks.columns(), seen, weights, sums);
@@ -177,6 +160,7 @@ pub(super) fn forward(projections: Projections<'_>, tiles: &Tiles) -> (Buffer, B
     (out, logs)
 }
 
+#[derive(Default)]
 struct BackwardScratch {
     q: LeftTiles,
     g: LeftTiles,
@@ -191,27 +175,6 @@ struct BackwardScratch {
     d_values: Vec<f32>,
 }
 
-impl Default for BackwardScratch {
-    fn default() -> Self {
-        Self {
-            q: LeftTiles::default(),
-            g: LeftTiles::default(),
-            scores: Vec::new(),
-            gradient: Vec::new(),
-            seen: Vec::new(),
-            logs: Vec::new(),
-            factors: Factors {
-                weights: Panels::for_tiles(),
-                left: LeftTiles::default(),
-                right: Panels::for_tiles(),
-            },
-            d_q: Vec::new(),
-            d_keys: Vec::new(),
-            d_values: Vec::new(),
-        }
-    }
-}
-
 /// Keys and values of a head as the backward pass multiplies them.
 struct PackedKeys {
     keys_across: Panels,
@@ -220,48 +183,30 @@ struct PackedKeys {
 }
 
 /// See [`super::backward`].
-pub(super) fn backward(
-    projections: Projections<'_>,
-    tiles: &Tiles,
-    (out, logs): (&[f32], &[f32]),
-    g: &[f32],
-) -> Buffer {
-    let shape = projections.shape;
-    let scale = (shape.head_dim as f32).powf(-0.5);
-    let packed = pack_keys(projections, tiles, |of, head| PackedKeys {
-        keys_across: packed(of.keys(head).transposed(), scale),
-        values_across: packed(of.values(head).transposed(), 1.0),
-        keys: packed(of.keys(head), 1.0),
+pub(super) fn backward(pass: &Pass<'_>) -> Buffer {
+    let scale = pass.projections.shape.scale();
+    let packed = pack_keys(pass.projections, pass.tiles, |keys, values| PackedKeys {
+        keys_across: packed(keys.transposed(), scale),
+        values_across: packed(values.transposed(), 1.0),
+        keys: packed(keys, 1.0),
     });
-    let work = tiles.each_head(shape.heads);
-    let pass = Pass { projections, tiles, out, logs, g, packed: &packed };
-    let parts: Vec<HeadGradients> = work
-        .par_iter()
-        .with_max_len(1)
-        .map_init(BackwardScratch::default, |scratch, &(tree, head)| {
-            pass.backward(tree, head, scratch)
-        })
-        .collect();
-    sum_heads(shape, tiles, &work, &parts)
-}
-
-/// What the backward pass of every head reads.
-struct Pass<'a> {
-    projections: Projections<'a>,
-    tiles: &'a Tiles,
-    out: &'a [f32],
-    logs: &'a [f32],
-    g: &'a [f32],
-    packed: &'a [PackedKeys],
+    pass.each_head(BackwardScratch::default, |scratch, tree, head| {
+        let packed = for_head(&packed, pass.projections.shape, tree, head);
+        pass.in_tiles(tree, head, packed, scratch)
+    })
 }
 
 impl Pass<'_> {
-    fn backward(&self, tree: usize, head: usize, scratch: &mut BackwardScratch) -> HeadGradients {
+    fn in_tiles(
+        &self,
+        tree: usize,
+        head: usize,
+        packed: &PackedKeys,
+        scratch: &mut BackwardScratch,
+    ) -> HeadGradients {
         let shape = self.projections.shape;
-        let (heads, dim) = (shape.heads, shape.head_dim);
+        let dim = shape.head_dim;
         let (tree_rows, tree_tiles) = self.tiles.trees[tree].clone();
-        let packed = &self.packed[tree * shape.key_heads + head * shape.key_heads / heads];
-        let all = Heads { projections: self.projections, rows: tree_rows.clone() };
         let BackwardScratch { q, g, scores, gradient, seen, logs, factors, d_q, d_keys, d_values } =
             scratch;
         let (wide, long) =
@@ -275,17 +220,15 @@ impl Pass<'_> {
         for tile in &self.tiles.all[tree_tiles] {
             let blocks = Blocks::of(tile, tree_rows.start);
             let rows = tile.rows.len();
-            let q_rows = all.part(&tile.rows, head * dim);
-            let g_rows = &self.g[tile.rows.start * heads * dim + head * dim..];
-            let g_rows = Matrix::strided(g_rows, rows, dim, heads * dim);
+            let q_rows = self.projections.part(&tile.rows, head * dim);
+            let g_rows = self.g_part(&tile.rows, head);
             q.pack(q_rows);
             g.pack(g_rows);
             blocks.columns_of(&on, q, &packed.keys_across, scores);
             blocks.columns_of(&on, g, &packed.values_across, gradient);
             blocks.seen(tile, &self.tiles.starts, tree_rows.start, q.rows(), seen);
             self.logs(tile, head, q.rows(), logs);
-            let scale = (dim as f32).powf(-0.5);
-            let columns = blocks.columns();
+            let (columns, scale) = (blocks.columns(), shape.scale());
             Backward { columns, scores, gradient, seen, logs, scale }.compute(factors);
 
             // Queries: dS · K.
@@ -329,18 +272,12 @@ impl Pass<'_> {
     /// For each row of a tile its logarithm, and the sum of its weights times their gradients; zeros up
     /// to so many rows.
     fn logs(&self, tile: &Tile, head: usize, rows: usize, to: &mut Vec<(f32, f32)>) {
-        let (heads, dim) = (self.projections.shape.heads, self.projections.shape.head_dim);
         to.clear();
-        widest(
-            #[inline(always)]
-            || {
-                for row in tile.rows.clone() {
-                    let at = (row * heads + head) * dim;
-                    let along = sum2(&self.g[at..at + dim], &self.out[at..at + dim], |a, b| a * b);
-                    to.push((self.logs[row * heads + head], along));
-                }
-            },
-        );
+        widest!({
+            for row in tile.rows.clone() {
+                to.push(self.log_and_along(row, head));
+            }
+        });
         to.resize(rows, (0.0, 0.0));
     }
 }
