@@ -79,6 +79,19 @@ impl LlamaLayer {
     }
 }
 
+/// Whether a decoder has a head beside its table. A file may repeat a tied head: it counts as taken then,
+/// so that it is not reported as left over.
+fn has_own_head(
+    config: &LlamaConfig,
+    loader: &mut Loader<'_>,
+    style: KeyStyle,
+) -> Result<bool, ModelError> {
+    if config.tie_word_embeddings && loader.has(style.head()) {
+        loader.pass_over(style.head(), &[config.vocab_size, config.hidden_size])?;
+    }
+    Ok(!config.tie_word_embeddings)
+}
+
 /// The matrices of a layer, `[out, in]` each, in any form.
 struct Matrices<W> {
     q: W,
@@ -113,6 +126,31 @@ impl<W> Matrices<W> {
             up: matrix("mlp.up_proj", [m, c], None)?,
             down: matrix("mlp.down_proj", [c, m], None)?,
         })
+    }
+}
+
+impl Matrices<Arc<dyn StoredRows>> {
+    /// The layer that `linear` makes of them, with its norms.
+    fn freeze(
+        self,
+        config: &LlamaConfig,
+        layer: usize,
+        loader: &mut Loader<'_>,
+        style: KeyStyle,
+        mut linear: impl FnMut(Vec<Arc<dyn StoredRows>>) -> FrozenLinear,
+    ) -> Result<FrozenLayer, ModelError> {
+        let Self { q, k, v, o, gate, up, down } = self;
+        let c = config.hidden_size;
+        let name = |tensor: &str| style.layer(layer, tensor);
+        let maps = FrozenMaps {
+            input_norm: loader.take(&name("input_layernorm"), &[c])?,
+            qkv: linear(vec![q, k, v]),
+            output: linear(vec![o]),
+            post_norm: loader.take(&name("post_attention_layernorm"), &[c])?,
+            gate_up: linear(vec![gate, up]),
+            down: linear(vec![down]),
+        };
+        Ok(FrozenLayer::of(maps, config))
     }
 }
 
@@ -271,23 +309,20 @@ impl LlamaDecoder {
         let mut scratch = Vec::new();
         let mut layers = Vec::new();
         for layer in 0..config.num_hidden_layers {
-            let take = |loader: &mut Loader<'_>, name: &str, shape, heads| {
+            let matrices = Matrices::take(&config, layer, style, |name, shape, heads| {
                 style.take_rows(loader, name, shape, heads)
-            };
+            })?;
             let linear = |parts: Vec<Arc<dyn StoredRows>>| {
                 FrozenLinear::packed(&parts, precision, &mut scratch)
             };
-            layers.push(Self::frozen_layer(&config, layer, loader, style, take, linear)?);
+            layers.push(matrices.freeze(&config, layer, loader, style, linear)?);
         }
         let table = [vocabulary, c];
         let mut frozen_head = None;
         // A head of its own comes before the table, so that only one of them is there as numbers.
-        if !config.tie_word_embeddings {
+        if has_own_head(&config, loader, style)? {
             let head = style.take_rows(loader, style.head(), table, None)?;
             frozen_head = Some(FrozenLinear::packed(&[head], precision, &mut scratch));
-        } else if loader.has(style.head()) {
-            // A file may repeat a tied head; it is taken so that it is not reported as left over.
-            loader.pass_over(style.head(), &table)?;
         }
         scratch.clear();
         gather(&*style.take_rows(loader, style.embedding(), table, None)?, &mut scratch);
@@ -301,38 +336,6 @@ impl LlamaDecoder {
         let decoder = Self::from_parts(config, place.clone(), embedding, Vec::new(), norm, None);
         let layers = Layers::Frozen(Arc::new(layers));
         Ok(Self { rotary_divisors, layers, frozen_head: Some(Arc::new(head)), ..decoder })
-    }
-
-    /// Takes a layer whose maps are made of matrices as `take` gives them, each before the next is
-    /// taken.
-    fn frozen_layer(
-        config: &LlamaConfig,
-        layer: usize,
-        loader: &mut Loader<'_>,
-        style: KeyStyle,
-        take: impl Fn(
-            &mut Loader<'_>,
-            &str,
-            [usize; 2],
-            Option<usize>,
-        ) -> Result<Arc<dyn StoredRows>, ModelError>,
-        mut linear: impl FnMut(Vec<Arc<dyn StoredRows>>) -> FrozenLinear,
-    ) -> Result<FrozenLayer, ModelError> {
-        let Matrices { q, k, v, o, gate, up, down } =
-            Matrices::take(config, layer, style, |name, shape, heads| {
-                take(loader, name, shape, heads)
-            })?;
-        let c = config.hidden_size;
-        let name = |tensor: &str| style.layer(layer, tensor);
-        let maps = FrozenMaps {
-            input_norm: loader.take(&name("input_layernorm"), &[c])?,
-            qkv: linear(vec![q, k, v]),
-            output: linear(vec![o]),
-            post_norm: loader.take(&name("post_attention_layernorm"), &[c])?,
-            gate_up: linear(vec![gate, up]),
-            down: linear(vec![down]),
-        };
-        Ok(FrozenLayer::of(maps, config))
     }
 
     /// Lets layers keep their inputs alone in training, and compute the rest once more in the
@@ -398,11 +401,8 @@ impl LlamaDecoder {
         let table = [vocabulary, c];
         let embedding = place.tensor(loader.take(style.embedding(), &table)?, table);
         let mut head = None;
-        if !config.tie_word_embeddings {
+        if has_own_head(&config, loader, style)? {
             head = Some(place.tensor(loader.take(style.head(), &table)?, table));
-        } else if loader.has(style.head()) {
-            // A file may repeat a tied head; it is taken so that it is not reported as left over.
-            loader.pass_over(style.head(), &table)?;
         }
         let norm = place.tensor(loader.take(style.norm(), &[c])?, [c]);
         let rotary_divisors = style.take_rotary_divisors(loader, config.head_dim())?;
@@ -431,12 +431,13 @@ impl LlamaDecoder {
         let (c, vocabulary) = (config.hidden_size, config.vocab_size);
         let mut layers = Vec::new();
         for layer in 0..config.num_hidden_layers {
-            let take = |loader: &mut Loader<'_>, name: &str, shape, heads| match heads {
-                Some(heads) => style.take_rotary_stored(loader, name, shape, heads),
-                None => loader.take_stored(name, shape),
-            };
+            let matrices =
+                Matrices::take(&config, layer, style, |name, shape, heads| match heads {
+                    Some(heads) => style.take_rotary_stored(loader, name, shape, heads),
+                    None => loader.take_stored(name, shape),
+                })?;
             let linear = FrozenLinear::stored;
-            layers.push(Self::frozen_layer(&config, layer, loader, style, take, linear)?);
+            layers.push(matrices.freeze(&config, layer, loader, style, linear)?);
         }
         let embedding = loader.take_stored(style.embedding(), [vocabulary, c])?;
         // A file may repeat a tied head; it is taken so that it is not reported as left over.
