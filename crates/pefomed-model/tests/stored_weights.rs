@@ -2,6 +2,9 @@
 
 mod common;
 
+use std::fs;
+use std::path::Path;
+
 use common::{distance, shared, single, text, values};
 use pefomed_data::PackedBatch;
 use pefomed_data::prompt::Template;
@@ -48,4 +51,29 @@ fn quantized_weights_of_a_gguf_file() {
     let largest = packed.iter().fold(0.0_f64, |most, logit| most.max(logit.abs()));
     assert!(distance(&packed, &stored) <= 1e-4 * largest, "{}", distance(&packed, &stored));
     assert!(stored_bytes * 5 < packed_bytes, "{stored_bytes} {packed_bytes}");
+}
+
+#[test]
+fn a_missing_head_is_never_replaced_by_the_table() {
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/tiny-base/decoder");
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(&assets).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    let path = folder.path().join("config.json");
+    let config = fs::read_to_string(&path).unwrap();
+    let untied = config.replace("\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false");
+    assert_ne!(config, untied);
+    fs::write(&path, untied).unwrap();
+    let files = ModelFiles::at(folder.path()).unwrap();
+    let (place, precision) = (Placement::cpu(), Precision::fastest());
+    for loaded in [
+        base::load_decoder(&files, None, Template::Inst, &place),
+        base::load_packed_decoder(&files, None, Template::Inst, &place, precision),
+        base::load_stored_decoder(&files, None, Template::Inst, &place),
+    ] {
+        let message = loaded.err().unwrap().to_string();
+        assert!(message.contains("no tensor `lm_head.weight`"), "{message}");
+    }
 }

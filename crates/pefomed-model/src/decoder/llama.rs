@@ -440,13 +440,10 @@ impl LlamaDecoder {
             layers.push(matrices.freeze(&config, layer, loader, style, linear)?);
         }
         let embedding = loader.take_stored(style.embedding(), [vocabulary, c])?;
-        // A file may repeat a tied head; it is taken so that it is not reported as left over.
-        let own_head = loader.has(style.head()).then(|| style.head());
-        let own_head =
-            own_head.map(|name| loader.take_stored(name, [vocabulary, c])).transpose()?;
-        let head = match own_head {
-            Some(head) if !config.tie_word_embeddings => head,
-            _ => embedding.clone(),
+        let head = if has_own_head(&config, loader, style)? {
+            loader.take_stored(style.head(), [vocabulary, c])?
+        } else {
+            embedding.clone()
         };
         let norm = place.tensor(loader.take(style.norm(), &[c])?, [c]);
         let rotary_divisors = style.take_rotary_divisors(loader, config.head_dim())?;
