@@ -110,11 +110,21 @@ where
 {
     let mut hasher = Sha256::new();
     for part in parts {
-        let part = part.as_ref();
-        hasher.update((part.len() as u64).to_le_bytes());
-        hasher.update(part);
+        hash_part(&mut hasher, part.as_ref().len(), [part.as_ref()]);
     }
     hexadecimal(&hasher.finalize())
+}
+
+/// Adds a part of so many bytes, which comes in pieces.
+fn hash_part<B: AsRef<[u8]>>(
+    hasher: &mut Sha256,
+    length: usize,
+    pieces: impl IntoIterator<Item = B>,
+) {
+    hasher.update((length as u64).to_le_bytes());
+    for piece in pieces {
+        hasher.update(piece.as_ref());
+    }
 }
 
 /// [`digest`] of parts that come in pieces, each part with its length in bytes.
@@ -126,10 +136,7 @@ where
 {
     let mut hasher = Sha256::new();
     for (length, pieces) in parts {
-        hasher.update((length as u64).to_le_bytes());
-        for piece in pieces {
-            hasher.update(piece.as_ref());
-        }
+        hash_part(&mut hasher, length, pieces);
     }
     hexadecimal(&hasher.finalize())
 }

@@ -39,12 +39,10 @@ impl ImagePlaces {
     /// The image of that name. Names that would leave a folder (`..`, absolute paths) are not looked
     /// for: results may come from anyone.
     pub fn find(&self, name: &str) -> Option<ImageSource> {
-        let relative = Path::new(name);
-        let stays = relative.components().all(|part| matches!(part, Component::Normal(_)));
-        if name.is_empty() || !stays {
+        if !leads_down(name) {
             return None;
         }
-        let mut files = self.places.iter().map(|place| place.join(relative));
+        let mut files = self.places.iter().map(|place| place.join(name));
         if let Some(file) = files.find(|path| view::file_of(path).is_file()) {
             return Some(ImageSource::file(name, file));
         }
@@ -74,6 +72,12 @@ impl ImagePlaces {
             inside
         })
     }
+}
+
+/// Whether a name is a path that leads down only, and so stays inside of the folder it is sought in.
+pub fn leads_down(name: &str) -> bool {
+    let down = |part| matches!(part, Component::Normal(_));
+    !name.is_empty() && Path::new(name).components().all(down)
 }
 
 /// The parquet files of a place, by name.
@@ -149,7 +153,7 @@ mod tests {
         let places = ImagePlaces::new(vec![formats, sets]);
         assert!(places.find(&examples[0].images[0].name).is_some());
         let faults = places.into_faults();
-        assert_eq!(faults.len(), 3, "{faults:?}");
+        assert_eq!(faults.len(), 4, "{faults:?}");
         assert!(faults[0].to_string().contains("cut.parquet"), "{}", faults[0]);
     }
 }

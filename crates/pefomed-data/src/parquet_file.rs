@@ -111,7 +111,9 @@ struct Pieces {
     length: u64,
 }
 
-/// Reads on from a place.
+/// Reads on from a place. The end of the file is an error: the underlying reader asks for no more than
+/// it needs, and takes an end for bytes that it skipped, as often as a damaged page says it should,
+/// two thousand million times for instance.
 struct From {
     file: Arc<File>,
     at: u64,
@@ -130,6 +132,9 @@ fn read_at(file: &File, out: &mut [u8], at: u64) -> io::Result<usize> {
 impl Read for From {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let count = read_at(&self.file, out, self.at)?;
+        if count == 0 && !out.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         self.at += count as u64;
         Ok(count)
     }
@@ -297,5 +302,26 @@ impl ParquetFile {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_can_be_skipped_behind_the_end() {
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, b"abcde").unwrap();
+        let pieces = Pieces { file: Arc::new(file), length: 5 };
+        let mut reader = pieces.get_read(2).unwrap();
+        let mut all = [0; 3];
+        reader.read_exact(&mut all).unwrap();
+        assert_eq!(&all, b"cde");
+        // As the underlying reader skips.
+        let skipped = io::copy(&mut reader.by_ref().take(8), &mut io::sink());
+        assert_eq!(skipped.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(pieces.get_bytes(3, 2).unwrap().as_ref(), b"de");
+        assert!(pieces.get_bytes(3, 3).is_err());
     }
 }

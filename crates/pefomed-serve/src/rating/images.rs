@@ -12,10 +12,11 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read as _;
-use std::path::{Component, Path};
+use std::path::Path;
 
 use pefomed_data::image::view::{WindowChoice, file_of};
 use pefomed_data::image::{Rendering, View, png};
+use pefomed_data::image_places::leads_down;
 use pefomed_data::{DataError, ImagePlaces, ImageSource};
 use pefomed_eval::rating::Items;
 use serde::Deserialize;
@@ -124,9 +125,8 @@ impl Images {
 
 /// Whether a name is a path that leads down only.
 fn stays_inside(name: &str) -> bool {
-    let down = |part: Component<'_>| matches!(part, Component::Normal(_));
     // On a Unix machine `..\x` is one odd name; in a data set it comes from Windows and means more.
-    !name.is_empty() && !name.contains('\\') && Path::new(name).components().all(down)
+    !name.contains('\\') && leads_down(name)
 }
 
 /// Formats of many kinds are decoded once, so that a file which cannot be shown is known before the
