@@ -10,7 +10,7 @@ use pefomed_data::readable::thousands;
 use pefomed_data::{ImageCondition, Task};
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::{LexicalScores, Metrics, TaskMetrics};
+use crate::metrics::{ConditionMetrics, LexicalScores, Metrics, Scores, TaskMetrics};
 use crate::number::{percent, with_interval};
 use crate::{BootstrapOptions, Estimate, definitions};
 
@@ -133,29 +133,28 @@ impl AblationColumn {
             }
             columns.push(Self::new("token F1", ImageCondition::True));
         }
-        let lexical = shown.overall.lexical.iter().flat_map(LexicalScores::named);
-        let clinical = shown.clinical.iter().flat_map(|scores| scores.f1.named());
-        for (metric, _) in lexical.chain(clinical) {
+        for (metric, _) in further(shown, &shown.overall) {
             columns.push(Self::new(metric, ImageCondition::True));
         }
         columns
     }
 
+    /// What is there for the part of the questions that the column is about.
+    fn of_part<T>(&self, all: T, open: Option<T>, closed: Option<T>) -> Option<T> {
+        match self.part.as_deref() {
+            None => Some(all),
+            Some("open") => open,
+            Some(_) => closed,
+        }
+    }
+
     fn score(&self, metrics: &TaskMetrics) -> Option<Estimate> {
         let shown = metrics.condition(self.condition)?;
-        let scores = match self.part.as_deref() {
-            None => shown.overall,
-            Some("open") => shown.open?,
-            Some(_) => shown.closed?,
-        };
+        let scores = self.of_part(&shown.overall, shown.open.as_ref(), shown.closed.as_ref())?;
         match self.metric.as_str() {
             "exact match" => Some(scores.exact_match),
             "token F1" => Some(scores.token_f1),
-            name => {
-                let lexical = scores.lexical.iter().flat_map(LexicalScores::named);
-                let clinical = shown.clinical.iter().flat_map(|scores| scores.f1.named());
-                lexical.chain(clinical).find(|(known, _)| *known == name)?.1
-            }
+            name => further(shown, scores).find(|(known, _)| *known == name)?.1,
         }
     }
 
@@ -170,6 +169,15 @@ impl AblationColumn {
         }
         name
     }
+}
+
+/// What is measured of texts beside the words that questions are scored by, in the order of columns.
+fn further(
+    shown: &ConditionMetrics,
+    scores: &Scores,
+) -> impl Iterator<Item = (&'static str, Option<Estimate>)> {
+    let lexical = scores.lexical.iter().flat_map(LexicalScores::named);
+    lexical.chain(shown.clinical.iter().flat_map(|scores| scores.f1.named()))
 }
 
 impl AblationTable {
@@ -194,11 +202,9 @@ impl AblationTable {
         for baseline in &first.baselines {
             let cell = |column: &AblationColumn| {
                 let estimate = match (column.metric.as_str(), column.condition) {
-                    ("exact match", ImageCondition::True) => match column.part.as_deref() {
-                        None => Some(baseline.overall),
-                        Some("open") => baseline.open,
-                        Some(_) => baseline.closed,
-                    },
+                    ("exact match", ImageCondition::True) => {
+                        column.of_part(baseline.overall, baseline.open, baseline.closed)
+                    }
                     _ => None,
                 };
                 AblationCell::new(estimate.into_iter().collect())
