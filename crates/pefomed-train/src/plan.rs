@@ -25,8 +25,9 @@ use crate::TrainError;
 use crate::augmented;
 use crate::mix;
 use crate::parts::{decoder_files, lora_config, vision_files};
-use crate::questions::{Asking, ImageTable, Questions, read_split};
+use crate::questions::{Asking, Questions, StageImages, read_split};
 use crate::recipe::{Length, Recipe, Stage};
+use crate::sampler::Sampler;
 use crate::start;
 use crate::step::Cores;
 
@@ -239,7 +240,7 @@ impl Plan {
         } else {
             Some(base::load_tokenizer(&files, own, template)?)
         };
-        let (mut table, mut changing) = (ImageTable::default(), ImageTable::default());
+        let mut images = StageImages::default();
         let mut stages = Vec::with_capacity(recipe.stages.len());
         let mut largest_text = 0;
         for (index, stage) in recipe.stages.iter().enumerate() {
@@ -247,22 +248,14 @@ impl Plan {
                 stages.push(assumed_plan(&sizes, stage));
                 continue;
             };
-            let asking = Asking {
-                template,
-                compat: recipe.model.compat,
-                seed: recipe.seed,
-                tokenizer,
-                visual_tokens: sizes.visual_tokens,
-                to_generate: false,
-            };
+            let asking = Asking::new(recipe, tokenizer, sizes.visual_tokens);
             let left_out = &mut Problems::default();
-            let table = if stage.augment.is_neutral() { &mut table } else { &mut changing };
-            let questions = Questions::of_stage(recipe, stage, asking, table, left_out)?;
+            let questions = Questions::of_stage(recipe, stage, asking, &mut images, left_out)?;
             let held: usize = questions.messages.iter().map(|message| message.prompt.len()).sum();
             largest_text += held * size_of::<pefomed_data::Item>();
             // As the training loop draws it.
-            let seed = recipe.seed.wrapping_add(1000 * (index as u64 + 1));
-            stages.push(stage_plan(&sizes, stage, &questions, seed, threads));
+            let sampler = questions.sampler(recipe, index);
+            stages.push(stage_plan(&sizes, stage, &questions, &sampler, threads));
         }
         let trains = |which: fn(&Stage) -> bool| recipe.stages.iter().any(which);
         let part = |part, count, trained: bool| PartParameters {
@@ -277,7 +270,7 @@ impl Plan {
             part("projector", sizes.projector_count(), trains(|stage| stage.train_projector)),
             part("lora", lora, trains(|stage| stage.train_adapter)),
         ];
-        let images = table.sources().len();
+        let images = images.kept.sources().len();
         let tokens = tokenizer.map_or(sizes.decoder.vocab_size, |tokenizer| tokenizer.len());
         let memory = Memory::new(&sizes, &stages, images, threads, tokens, largest_text);
         Ok(Self {
@@ -366,7 +359,7 @@ fn stage_plan(
     sizes: &Sizes,
     stage: &Stage,
     questions: &Questions,
-    seed: u64,
+    sampler: &Sampler,
     threads: usize,
 ) -> StagePlan {
     let mut plan = StagePlan {
@@ -383,7 +376,7 @@ fn stage_plan(
     plan.data = sets
         .map(|(name, (&questions, drawn))| DataShare { name: name.clone(), questions, drawn })
         .collect();
-    let pass = questions.sampler(stage, seed).pass(0);
+    let pass = sampler.pass(0);
     plan.steps_per_pass = pass.len();
     let mut flop = 0.0;
     for (index, step) in pass.iter().enumerate() {

@@ -70,14 +70,8 @@ impl Asked {
         progress: &(dyn Fn(usize, usize) + Sync),
     ) -> Result<Vec<Prediction>, TrainError> {
         let shown = shown(&self.images, condition);
-        let asking = Asking {
-            template: recipe.model.template,
-            compat: recipe.model.compat,
-            seed: recipe.seed,
-            tokenizer: &parts.tokenizer,
-            visual_tokens: parts.visual_tokens,
-            to_generate: true,
-        };
+        let asking = Asking::new(recipe, &parts.tokenizer, parts.visual_tokens);
+        let asking = Asking { to_generate: true, ..asking };
         let questions =
             Questions::new(self.examples.clone(), asking, |index, _| shown[index].clone())?;
         let batches = batches(&questions.groups, generation.rows.max(1));

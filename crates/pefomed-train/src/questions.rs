@@ -139,6 +139,16 @@ impl ImageTable {
     }
 }
 
+/// Images by their numbers in the questions of stages.
+#[derive(Clone, Debug, Default)]
+pub struct StageImages {
+    /// Those of stages that take them as they are, in the order of their features.
+    pub kept: ImageTable,
+    /// Those of stages that change them, which have numbers of their own: they are not encoded
+    /// beforehand.
+    pub changing: ImageTable,
+}
+
 /// Tokenized questions of one stage or one prediction.
 #[derive(Clone, Debug, Default)]
 pub struct Questions {
@@ -171,7 +181,19 @@ pub struct Asking<'a> {
     pub to_generate: bool,
 }
 
-impl Asking<'_> {
+impl<'a> Asking<'a> {
+    /// As a recipe asks for training, with a decoder's tokenizer.
+    pub fn new(recipe: &Recipe, tokenizer: &'a Tokenizer, visual_tokens: usize) -> Self {
+        Self {
+            template: recipe.model.template,
+            compat: recipe.model.compat,
+            seed: recipe.seed,
+            tokenizer,
+            visual_tokens,
+            to_generate: false,
+        }
+    }
+
     fn prompt(&self, example: &Example) -> Prompt {
         match self.compat {
             None => self.template.prompt(example),
@@ -227,9 +249,11 @@ impl Questions {
         recipe: &Recipe,
         stage: &Stage,
         asking: Asking<'_>,
-        table: &mut ImageTable,
+        images: &mut StageImages,
         problems: &mut Problems,
     ) -> Result<Self, TrainError> {
+        let StageImages { kept, changing } = images;
+        let table = if stage.augment.is_neutral() { kept } else { changing };
         let (examples, sizes) = read_each(recipe, &stage.data, Split::Train, problems)?;
         if stage.weights.is_some()
             && let Some((name, _)) = stage.data.iter().zip(&sizes).find(|(_, size)| **size == 0)
@@ -245,8 +269,13 @@ impl Questions {
         Ok(Self { sizes, ..questions })
     }
 
-    /// Deals the questions of a stage into its steps.
-    pub fn sampler(&self, stage: &Stage, seed: u64) -> Sampler {
+    /// Deals the questions of a recipe's stage, counted from 0, into its steps.
+    ///
+    /// # Panics
+    /// When there is no such stage.
+    pub fn sampler(&self, recipe: &Recipe, stage: usize) -> Sampler {
+        let seed = recipe.seed.wrapping_add(1000 * (stage as u64 + 1));
+        let stage = &recipe.stages[stage];
         let (tree, share) = (stage.max_questions_per_tree, stage.share_images);
         let weights = stage.weights.as_ref();
         Sampler::new(&self.groups, seed, stage.batch, tree, share)

@@ -25,6 +25,14 @@ pub fn missing(recipe: &Recipe) -> Option<&Path> {
     recipe.adapter.start.as_deref().filter(|folder| !folder.join(CONFIG).is_file())
 }
 
+/// Makes sure that what a recipe starts from is there, without reading it.
+///
+/// # Errors
+/// [`TrainError::StartAdapter`] when the folder is no adapter.
+pub fn check(recipe: &Recipe) -> Result<(), TrainError> {
+    recipe.adapter.start.as_deref().map_or(Ok(()), check_files)
+}
+
 /// Names the weights that a recipe starts from; none when they are drawn from its seed.
 ///
 /// # Errors

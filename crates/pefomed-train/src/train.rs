@@ -22,10 +22,9 @@ use crate::checkpoint::{self, Position};
 use crate::events::{Event, Observer};
 use crate::features::Features;
 use crate::parts::Parts;
-use crate::questions::{Asking, ImageTable, Questions};
+use crate::questions::{Asking, Questions, StageImages};
 use crate::recipe::{Recipe, Stage};
 use crate::run_folder::{RunFolder, peak_memory_bytes};
-use crate::sampler::Sampler;
 use crate::start;
 use crate::step::{self, Cores, Pass};
 
@@ -46,17 +45,7 @@ pub struct Training {
     /// Rows that were left out, of data sets that are not read strictly.
     pub left_out: Problems,
     /// The images of all stages.
-    images: Images,
-}
-
-/// Images by their numbers in the questions of stages.
-#[derive(Default)]
-struct Images {
-    /// Those of stages that take them as they are, in the order of their features.
-    kept: ImageTable,
-    /// Those of stages that change them, which have numbers of their own: they are not encoded
-    /// beforehand.
-    changing: ImageTable,
+    images: StageImages,
 }
 
 /// Trained weights, and how they came about.
@@ -83,7 +72,7 @@ impl Training {
             // An adapter that does not fit is told before images are encoded.
             start::model(&parts, &recipe)?;
         }
-        let mut images = Images::default();
+        let mut images = StageImages::default();
         let mut left_out = Problems::default();
         let stages = questions(&recipe, &parts, &mut images, &mut left_out)?;
         let features = Features::compute(&parts, images.kept.sources(), &run.features(), progress)?;
@@ -161,7 +150,7 @@ impl Training {
             let steps = self.steps(position.stage);
             let schedule = stage.schedule(steps);
             let adamw = stage.adamw();
-            let mut sampler = self.sampler(position.stage);
+            let mut sampler = questions.sampler(&self.recipe, position.stage);
             model.projector.set_trainable(stage.train_projector);
             model.adapter.set_trainable(stage.train_adapter);
             let mut moments = restored.take().unwrap_or_else(|| step::fresh_moments(&mut model));
@@ -246,11 +235,6 @@ impl Training {
         Ok(Trained { model, seconds: started.elapsed().as_secs_f64() })
     }
 
-    fn sampler(&self, stage: usize) -> Sampler {
-        let seed = self.recipe.seed.wrapping_add(1000 * (stage as u64 + 1));
-        self.stages[stage].sampler(&self.recipe.stages[stage], seed)
-    }
-
     /// Mean loss of a step and the gradients of all parameters.
     fn gradients(
         &self,
@@ -283,22 +267,11 @@ impl Training {
 fn questions(
     recipe: &Recipe,
     parts: &Parts,
-    images: &mut Images,
+    images: &mut StageImages,
     left_out: &mut Problems,
 ) -> Result<Vec<Questions>, TrainError> {
-    let asking = Asking {
-        template: recipe.model.template,
-        compat: recipe.model.compat,
-        seed: recipe.seed,
-        tokenizer: &parts.tokenizer,
-        visual_tokens: parts.visual_tokens,
-        to_generate: false,
-    };
-    let of_stage = |stage: &Stage| {
-        let table =
-            if stage.augment.is_neutral() { &mut images.kept } else { &mut images.changing };
-        Questions::of_stage(recipe, stage, asking, table, left_out)
-    };
+    let asking = Asking::new(recipe, &parts.tokenizer, parts.visual_tokens);
+    let of_stage = |stage| Questions::of_stage(recipe, stage, asking, images, left_out);
     recipe.stages.iter().map(of_stage).collect()
 }
 

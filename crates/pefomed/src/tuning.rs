@@ -1,5 +1,6 @@
 //! A training with everything around it: the run folder, observers, signals, resume.
 
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -19,6 +20,7 @@ use pefomed_train::train::Training;
 use pefomed_train::{Event, Recipe, RunFolder, RunInfo, TrainError};
 
 use crate::context::Context;
+use crate::failure::Usage;
 use crate::signals;
 
 /// Rows that are named when some are left out.
@@ -27,6 +29,16 @@ const SHOWN_ROWS: usize = 8;
 /// Whether a folder holds what a training writes.
 pub(crate) fn holds_a_run(run: &RunFolder) -> bool {
     [run.recipe(), run.events(), run.checkpoints(), run.adapter()].iter().any(|path| path.exists())
+}
+
+/// The folder to write to: the one that is named, or the recipe's. `remedy` says how to name it.
+pub(crate) fn out_folder(
+    out: Option<&Path>,
+    recipe: &Recipe,
+    remedy: &str,
+) -> Result<PathBuf, Usage> {
+    let named = out.or(recipe.output.as_deref()).map(Path::to_owned);
+    named.ok_or_else(|| Usage(format!("the recipe names no `output`: name {remedy}")))
 }
 
 /// Refuses a folder that holds a run, unless it is to be resumed.

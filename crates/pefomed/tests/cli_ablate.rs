@@ -8,14 +8,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use common::{adapter_bytes, losses, pefomed, start, wait_for_steps, with_recipe};
+use common::{
+    adapter_bytes, files_below, json, losses, pefomed, start, wait_for_steps, with_recipe,
+};
 use serde_json::Value;
 
 const VARIANTS: [&str; 4] = ["00-untuned", "01-stage-1-only", "02-stage-2-only", "03-both"];
-
-fn json(path: &Path) -> Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
-}
 
 fn text(path: &Path) -> String {
     fs::read_to_string(path).unwrap()
@@ -23,21 +21,13 @@ fn text(path: &Path) -> String {
 
 /// Bytes and age of all predictions, logs and adapters below a folder.
 fn made(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(here) = folders.pop() {
-        for entry in fs::read_dir(&here).unwrap().map(Result::unwrap) {
-            let (path, name) = (entry.path(), entry.file_name().into_string().unwrap());
-            if path.is_dir() {
-                folders.push(path);
-            } else if name.starts_with("predictions-") || name == "events.jsonl" {
-                let changed = entry.metadata().unwrap().modified().unwrap();
-                let key = path.strip_prefix(folder).unwrap().to_owned();
-                found.insert(key, (fs::read(&path).unwrap(), changed));
-            }
-        }
-    }
-    found
+    let wanted = |name: &str| name.starts_with("predictions-") || name == "events.jsonl";
+    let bytes_and_age = |path: PathBuf| {
+        let changed = fs::metadata(&path).unwrap().modified().unwrap();
+        (fs::read(path).unwrap(), changed)
+    };
+    let files = files_below(folder, wanted).into_iter();
+    files.map(|(name, path)| (name, bytes_and_age(path))).collect()
 }
 
 #[test]

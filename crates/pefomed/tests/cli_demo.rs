@@ -6,32 +6,17 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{adapter_bytes, losses, pefomed};
+use common::{adapter_bytes, files_below, json, losses, pefomed};
 use serde_json::Value;
 
 const SMALL: &str = "demo --train-images 24 --test-images 6 -q";
 const VARIANTS: [&str; 4] = ["00-untuned", "01-stage-1-only", "02-stage-2-only", "03-both"];
 
-fn json(path: &Path) -> Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
-}
-
 /// All predictions and metrics below a folder, by their paths.
 fn results(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(here) = folders.pop() {
-        for entry in fs::read_dir(&here).unwrap().map(Result::unwrap) {
-            let (path, name) = (entry.path(), entry.file_name().into_string().unwrap());
-            if path.is_dir() {
-                folders.push(path);
-            } else if name.starts_with("predictions-") || name.starts_with("metrics-") {
-                let bytes = fs::read(&path).unwrap();
-                found.insert(path.strip_prefix(folder).unwrap().to_owned(), bytes);
-            }
-        }
-    }
-    found
+    let wanted = |name: &str| name.starts_with("predictions-") || name.starts_with("metrics-");
+    let files = files_below(folder, wanted).into_iter();
+    files.map(|(name, path)| (name, fs::read(path).unwrap())).collect()
 }
 
 #[test]

@@ -3,18 +3,13 @@
 mod common;
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use common::{
-    adapter_bytes, losses, pefomed, start, wait_for_steps, with_recipe, without_folder,
+    adapter_bytes, json, losses, pefomed, start, wait_for_steps, with_recipe, without_folder,
     write_recipe,
 };
 use serde_json::Value;
-
-fn json(path: &Path) -> Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
-}
 
 #[test]
 fn from_a_recipe_to_a_report() {

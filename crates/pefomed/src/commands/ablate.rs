@@ -61,10 +61,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<ExitCode> {
     let mut recipe = Recipe::read(&arguments.recipe, &arguments.changes)?;
     recipe.settle(context.device)?;
-    let Some(out) = arguments.out.clone().or_else(|| recipe.output.clone()) else {
-        let problem = "the recipe names no `output`: name the folder with --out DIR";
-        return Err(Usage(problem.to_owned()).into());
-    };
+    let out = tuning::out_folder(arguments.out.as_deref(), &recipe, "the folder with --out DIR")?;
     if recipe.stages.is_empty() {
         let problem = "the recipe has no [[stage]]: there is nothing to leave out";
         return Err(Usage(problem.to_owned()).into());
@@ -84,7 +81,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
         tuning::refuse_existing(run, arguments.resume)?;
     }
     let (data, split) = tuning::evaluated(&recipe, arguments.data.as_deref(), arguments.split)?;
-    start::digest(&recipe)?;
+    start::check(&recipe)?;
 
     let stages = recipe.stages.clone();
     let cache = RunFolder::new(&out);

@@ -9,7 +9,6 @@ use pefomed_train::{Recipe, RunFolder, start};
 use serde_json::json;
 
 use crate::context::Context;
-use crate::failure::Usage;
 use crate::{tuning, way_on};
 
 /// Train the stages of a recipe into a run folder.
@@ -38,14 +37,12 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<ExitCode> {
     let mut recipe = Recipe::read(&arguments.recipe, &arguments.changes)?;
     recipe.settle(context.device)?;
-    let Some(out) = arguments.out.clone().or_else(|| recipe.output.clone()) else {
-        let problem = "the recipe names no `output`: name the run folder with --out RUN";
-        return Err(Usage(problem.to_owned()).into());
-    };
+    let out =
+        tuning::out_folder(arguments.out.as_deref(), &recipe, "the run folder with --out RUN")?;
     let run = RunFolder::new(out);
     tuning::refuse_existing(&run, arguments.resume)?;
     // A start that is missing is told before a decoder is loaded.
-    start::digest(&recipe)?;
+    start::check(&recipe)?;
     let parts = tuning::load_parts(context, &recipe)?;
     let (training, encoding) = tuning::prepare(context, recipe, parts, &run)?;
     let (_, info) =

@@ -1,6 +1,7 @@
 //! A shell for the tests, a small base and a small data set.
 #![allow(dead_code, reason = "each test file uses some of it")]
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -192,4 +193,29 @@ pub(crate) fn start(at: &Path, line: &str) -> Child {
 /// A text with the temporary folder's name taken out of it.
 pub(crate) fn without_folder(text: &str, folder: &Path) -> String {
     text.replace(&folder.display().to_string(), "DIR")
+}
+
+/// A JSON file.
+pub(crate) fn json(path: &Path) -> serde_json::Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// Files below a folder whose names are wanted, by their paths in it.
+pub(crate) fn files_below(
+    folder: &Path,
+    wanted: impl Fn(&str) -> bool,
+) -> BTreeMap<PathBuf, PathBuf> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(here) = folders.pop() {
+        for entry in fs::read_dir(&here).unwrap().map(Result::unwrap) {
+            let (path, name) = (entry.path(), entry.file_name().into_string().unwrap());
+            if path.is_dir() {
+                folders.push(path);
+            } else if wanted(&name) {
+                found.insert(path.strip_prefix(folder).unwrap().to_owned(), path);
+            }
+        }
+    }
+    found
 }
