@@ -15,42 +15,34 @@ pub(crate) struct Buffer {
     numbers: Vec<f32>,
     /// How much of it counts.
     count: usize,
+    /// Where in the stock it belongs.
+    width: usize,
 }
 
-/// Memory that nobody uses, by its length.
+/// Memory that nobody uses, by the width of the rows that lay in it. The same widths come again with every
+/// layer and every batch, with other numbers of rows; so there is soon memory for the largest batch, and
+/// never more than was in use at one time.
 struct Stock(BTreeMap<usize, Vec<Vec<f32>>>);
 
 static STOCK: Mutex<Stock> = Mutex::new(Stock(BTreeMap::new()));
 
 impl Stock {
-    /// Memory for so many numbers, and at most half as many again. Where there is none, as much as
-    /// will be taken anew is given up: batches differ in size, and the stock must not grow with each.
-    fn take(&mut self, count: usize) -> Option<Vec<f32>> {
-        if let Some((&length, _)) = self.0.range(count..=count + count / 2).next() {
-            return self.remove(length);
+    /// The smallest memory that so many numbers fit into. Where none does, the largest is given up.
+    fn take(&mut self, count: usize, width: usize) -> Option<Vec<f32>> {
+        let all = self.0.get_mut(&width)?;
+        let lengths = || all.iter().map(Vec::len).enumerate();
+        let fitting = lengths().filter(|(_, length)| *length >= count);
+        if let Some((smallest, _)) = fitting.min_by_key(|(_, length)| *length) {
+            return Some(all.swap_remove(smallest));
         }
-        let mut given_up = 0;
-        while given_up < count {
-            let larger = self.0.range(count..).next();
-            let Some((&length, _)) = larger.or_else(|| self.0.last_key_value()) else { break };
-            given_up += length;
-            drop(self.remove(length));
-        }
+        let (largest, _) = lengths().max_by_key(|(_, length)| *length)?;
+        drop(all.swap_remove(largest));
         None
     }
 
-    fn remove(&mut self, length: usize) -> Option<Vec<f32>> {
-        let all = self.0.get_mut(&length)?;
-        let one = all.pop();
-        if all.is_empty() {
-            self.0.remove(&length);
-        }
-        one
-    }
-
-    fn put(&mut self, numbers: Vec<f32>) {
+    fn put(&mut self, numbers: Vec<f32>, width: usize) {
         if !numbers.is_empty() {
-            self.0.entry(numbers.len()).or_default().push(numbers);
+            self.0.entry(width).or_default().push(numbers);
         }
     }
 }
@@ -62,15 +54,16 @@ fn stock<R>(change: impl FnOnce(&mut Stock) -> R) -> R {
 }
 
 impl Buffer {
-    /// So many numbers, which may be anything until they are written.
-    pub(crate) fn unwritten(count: usize) -> Self {
-        let found = stock(|stock| stock.take(count));
-        Self { numbers: found.unwrap_or_else(|| vec![0.0; count]), count }
+    /// `[rows, width]` numbers, which may be anything until they are written.
+    pub(crate) fn unwritten(rows: usize, width: usize) -> Self {
+        let count = rows * width;
+        let found = stock(|stock| stock.take(count, width));
+        Self { numbers: found.unwrap_or_else(|| vec![0.0; count]), count, width }
     }
 
-    /// So many zeros.
-    pub(crate) fn zeros(count: usize) -> Self {
-        let mut this = Self::unwritten(count);
+    /// `[rows, width]` zeros.
+    pub(crate) fn zeros(rows: usize, width: usize) -> Self {
+        let mut this = Self::unwritten(rows, width);
         this.fill(0.0);
         this
     }
@@ -86,7 +79,7 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let numbers = mem::take(&mut self.numbers);
-        stock(|stock| stock.put(numbers));
+        stock(|stock| stock.put(numbers, self.width));
     }
 }
 
@@ -109,29 +102,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_used_again_by_what_is_no_larger_and_not_much_smaller() {
+    fn memory_is_used_again_by_rows_of_its_width() {
         let mut stock = Stock(BTreeMap::new());
-        for length in [0, 100, 200, 200, 400] {
-            stock.put(vec![7.0; length]);
+        for (length, width) in [(0, 10), (100, 10), (200, 10), (400, 10), (999, 9)] {
+            stock.put(vec![7.0; length], width);
         }
-        assert_eq!(stock.take(150).unwrap(), [7.0; 200]);
-        assert_eq!(stock.take(200).unwrap(), [7.0; 200]);
-        assert!(stock.take(0).is_none());
-        // 400 is too much for 200, and what is left is too little: the larger is given up.
-        assert!(stock.take(200).is_none());
-        assert_eq!(stock.0.keys().copied().collect::<Vec<_>>(), [100]);
-        // More than there is: all is given up.
-        assert!(stock.take(1000).is_none());
-        assert!(stock.0.is_empty());
+        assert_eq!(stock.take(150, 10).unwrap(), [7.0; 200]);
+        assert_eq!(stock.take(0, 10).unwrap(), [7.0; 100]);
+        // What is left is too little, and is given up.
+        assert!(stock.take(500, 10).is_none());
+        assert!(stock.0[&10].is_empty());
+        assert!(stock.take(1, 10).is_none());
+        assert!(stock.take(1, 8).is_none());
+        assert_eq!(stock.0[&9].len(), 1);
     }
 
     #[test]
     fn a_buffer_counts_as_many_numbers_as_were_asked_for() {
-        drop(Buffer::unwritten(1000));
-        let mut buffer = Buffer::zeros(900);
-        assert_eq!(*buffer, [0.0; 900]);
-        buffer[899] = 1.0;
-        assert_eq!(buffer.into_vec().len(), 900);
-        assert!(Buffer::unwritten(0).is_empty());
+        drop(Buffer::unwritten(1000, 3));
+        let mut buffer = Buffer::zeros(900, 3);
+        assert_eq!(*buffer, [0.0; 2700]);
+        buffer[2699] = 1.0;
+        assert_eq!(buffer.into_vec().len(), 2700);
+        assert!(Buffer::unwritten(0, 3).is_empty());
+        assert!(Buffer::unwritten(3, 0).is_empty());
     }
 }

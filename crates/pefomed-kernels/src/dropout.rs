@@ -52,11 +52,11 @@ impl Dropout {
         }
         let threshold = (self.probability * 2_f64.powi(32)) as u32;
         let kept = (1.0 / (1.0 - self.probability)) as f32;
-        let mut mask = Buffer::unwritten(self.positions.len() * channels);
+        let mut mask = Buffer::unwritten(self.positions.len(), channels);
         // A hash weighs as much as a dozen numbers.
         let share = share(self.positions.len(), 12 * channels);
         let parts = mask.par_chunks_mut(share * channels).zip(self.positions.par_chunks(share));
-        parts.for_each(|(mask, positions)| {
+        parts.with_max_len(1).for_each(|(mask, positions)| {
             widest!({
                 for (row, key) in mask.chunks_exact_mut(channels).zip(positions) {
                     let start =

@@ -6,7 +6,9 @@
 
 #![allow(unsafe_code)]
 
+use std::marker::PhantomData;
 use std::ops::Range;
+use std::slice;
 
 use gemm::Parallelism;
 use rayon::prelude::*;
@@ -24,12 +26,27 @@ pub(crate) struct Matrix<'a> {
 }
 
 /// A matrix to write, row by row: row `i` starts at `i · row_step`.
+///
+/// It borrows its own elements and not what lies between its rows, so that matrices which lie side by side
+/// can be written at one time.
 #[derive(Debug)]
 pub(crate) struct MatrixMut<'a> {
-    values: &'a mut [f32],
+    first: *mut f32,
     rows: usize,
     columns: usize,
     row_step: usize,
+    elements: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: it is a mutable borrow of its elements, like a slice of them.
+unsafe impl Send for MatrixMut<'_> {}
+
+/// `R` rows of `C` elements of such a matrix.
+#[derive(Debug)]
+pub(crate) struct BlockMut<'a, const R: usize, const C: usize> {
+    first: *mut f32,
+    row_step: usize,
+    elements: PhantomData<&'a mut [f32]>,
 }
 
 /// Whether `rows × columns` elements with these steps lie within `length`.
@@ -114,7 +131,7 @@ impl<'a> MatrixMut<'a> {
     ) -> Self {
         assert!(rows <= 1 || row_step >= columns, "rows that overlap");
         assert!(fits(values.len(), rows, columns, row_step, 1), "a matrix beyond its values");
-        Self { values, rows, columns, row_step }
+        Self { first: values.as_mut_ptr(), rows, columns, row_step, elements: PhantomData }
     }
 
     /// Number of rows.
@@ -127,56 +144,105 @@ impl<'a> MatrixMut<'a> {
         self.columns
     }
 
-    /// The values, and how far rows are apart.
-    pub(crate) fn parts(&mut self) -> (&mut [f32], usize) {
-        (&mut *self.values, self.row_step)
+    /// A row.
+    pub(crate) fn row(&mut self, index: usize) -> &mut [f32] {
+        assert!(index < self.rows, "a row beyond the last");
+        // SAFETY: the row is part of what this borrows.
+        unsafe { slice::from_raw_parts_mut(self.at(index, 0), self.columns) }
+    }
+
+    /// The block that begins at an element, if it is whole.
+    pub(crate) fn block<const R: usize, const C: usize>(
+        &mut self,
+        row: usize,
+        column: usize,
+    ) -> Option<BlockMut<'_, R, C>> {
+        let whole = row + R <= self.rows && column + C <= self.columns;
+        let (row_step, elements) = (self.row_step, PhantomData);
+        // SAFETY: the block is part of what this borrows.
+        whole.then(|| BlockMut { first: unsafe { self.at(row, column) }, row_step, elements })
+    }
+
+    /// # Safety
+    /// The element must lie within the matrix.
+    unsafe fn at(&self, row: usize, column: usize) -> *mut f32 {
+        // SAFETY: whoever made this checked that its elements lie in one slice.
+        unsafe { self.first.add(row * self.row_step + column) }
     }
 
     /// All of it, for a while.
     pub(crate) fn whole(&mut self) -> MatrixMut<'_> {
-        self.some_columns(0..self.columns)
+        MatrixMut { elements: PhantomData, ..*self }
     }
 
     /// Some of the columns, for a while.
     pub(crate) fn some_columns(&mut self, columns: Range<usize>) -> MatrixMut<'_> {
         assert!(columns.end <= self.columns, "columns beyond the last");
-        let values = self.values.get_mut(columns.start..).unwrap_or_default();
-        MatrixMut { values, rows: self.rows, columns: columns.len(), row_step: self.row_step }
-    }
-
-    /// Copies every element, row by row without gaps.
-    pub(crate) fn copy_to(&self, values: &mut [f32]) {
-        for (row, values) in values.chunks_exact_mut(self.columns).enumerate().take(self.rows) {
-            values.copy_from_slice(&self.values[row * self.row_step..][..self.columns]);
-        }
-    }
-
-    /// Sets every element to one of rows without gaps.
-    pub(crate) fn copy_from(&mut self, values: &[f32]) {
-        for (row, values) in values.chunks_exact(self.columns).enumerate().take(self.rows) {
-            self.values[row * self.row_step..][..self.columns].copy_from_slice(values);
-        }
+        // SAFETY: the caller borrows this as long as the part.
+        unsafe { self.part(0..self.rows, columns) }
     }
 
     /// Sets every element to zero.
     pub(crate) fn clear(&mut self) {
         for row in 0..self.rows {
-            self.values[row * self.row_step..][..self.columns].fill(0.0);
+            self.row(row).fill(0.0);
         }
     }
 
-    /// Blocks of so many rows, the last with what is left. There must be a row and a column.
-    pub(crate) fn into_blocks(
+    /// Blocks of so many rows, the last with what is left.
+    pub(crate) fn into_rows(
         self,
         count: usize,
-    ) -> impl IndexedParallelIterator<Item = MatrixMut<'a>> {
-        let Self { values, rows, columns, row_step } = self;
-        let length = (rows - 1) * row_step + columns;
-        let blocks = values[..length].par_chunks_mut(count * row_step);
-        blocks.with_max_len(1).enumerate().map(move |(index, values)| {
-            let rows = count.min(rows - index * count);
-            MatrixMut { values, rows, columns, row_step }
-        })
+    ) -> impl IndexedParallelIterator<Item = (Range<usize>, MatrixMut<'a>)> {
+        let parts = (0..self.rows).step_by(count).map(|first| {
+            let rows = first..(first + count).min(self.rows);
+            // SAFETY: parts do not overlap, and this is gone.
+            (rows.clone(), unsafe { self.part(rows, 0..self.columns) })
+        });
+        parts.collect::<Vec<_>>().into_par_iter().with_max_len(1)
+    }
+
+    /// Blocks of so many columns, the last with what is left.
+    pub(crate) fn into_columns(
+        self,
+        count: usize,
+    ) -> impl IndexedParallelIterator<Item = (Range<usize>, MatrixMut<'a>)> {
+        let parts = (0..self.columns).step_by(count).map(|first| {
+            let columns = first..(first + count).min(self.columns);
+            // SAFETY: as in `into_rows`.
+            (columns.clone(), unsafe { self.part(0..self.rows, columns) })
+        });
+        parts.collect::<Vec<_>>().into_par_iter().with_max_len(1)
+    }
+
+    /// # Safety
+    /// The part must lie within this matrix, and its elements not be used elsewhere as long as it lives.
+    unsafe fn part<'b>(&self, rows: Range<usize>, columns: Range<usize>) -> MatrixMut<'b> {
+        let empty = rows.is_empty() || columns.is_empty();
+        // SAFETY: an element that is not there is not pointed to.
+        let first = if empty { self.first } else { unsafe { self.at(rows.start, columns.start) } };
+        let (rows, columns) = (rows.len(), columns.len());
+        MatrixMut { first, rows, columns, row_step: self.row_step, elements: PhantomData }
+    }
+}
+
+impl<'a, const R: usize, const C: usize> BlockMut<'a, R, C> {
+    /// Rows without gaps.
+    pub(crate) fn new(values: &'a mut [[f32; C]; R]) -> Self {
+        let first = values.as_flattened_mut().as_mut_ptr();
+        Self { first, row_step: C, elements: PhantomData }
+    }
+
+    /// Rows that start `row_step` apart.
+    pub(crate) fn strided(values: &'a mut [f32], row_step: usize) -> Self {
+        assert!(R <= 1 || row_step >= C, "rows that overlap");
+        assert!(fits(values.len(), R, C, row_step, 1), "a block beyond its values");
+        Self { first: values.as_mut_ptr(), row_step, elements: PhantomData }
+    }
+
+    /// The first element, and how far rows are apart: all `R` rows of `C` elements are valid to read and write.
+    pub(crate) fn into_parts(self) -> (*mut f32, usize) {
+        (self.first, self.row_step)
     }
 }
 
@@ -238,7 +304,7 @@ fn multiply(out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32, add: b
             out.rows,
             out.columns,
             a.columns,
-            out.values.as_mut_ptr(),
+            out.first,
             1,
             out.row_step as isize,
             add,
@@ -267,11 +333,7 @@ fn multiply_rows(out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32, a
     if rows <= BLOCK || columns == 0 {
         return multiply(out, a, b, scale, add);
     }
-    out.into_blocks(BLOCK).enumerate().for_each(|(index, out)| {
-        let first = index * BLOCK;
-        let count = BLOCK.min(rows - first);
-        multiply(out, a.some_rows(first..first + count), b, scale, add);
-    });
+    out.into_rows(BLOCK).for_each(|(rows, out)| multiply(out, a.some_rows(rows), b, scale, add));
 }
 
 #[cfg(test)]

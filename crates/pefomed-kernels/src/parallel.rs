@@ -9,14 +9,15 @@ use rayon::prelude::*;
 
 /// Numbers that one thread is through with before another has woken up.
 const WORTH_A_THREAD: usize = 1 << 16;
+/// Parts for each thread: cores are not equally fast, least of all where others use them too.
+pub(crate) const PARTS: usize = 4;
 
-/// Rows for each thread, of `rows` that take `numbers` each: all of them when they are few.
+/// Rows for each part of a loop over `rows` that take `numbers` each, to be dealt out one by one: all of
+/// them when they are few.
 pub(crate) fn share(rows: usize, numbers: usize) -> usize {
     let threads = rayon::current_num_threads();
-    if threads == 1 || rows * numbers < WORTH_A_THREAD {
-        return rows.max(1);
-    }
-    rows.div_ceil(threads)
+    let most = if threads == 1 { 1 } else { PARTS * threads };
+    rows.div_ceil((rows * numbers / WORTH_A_THREAD).clamp(1, most)).max(1)
 }
 
 /// A copy, made on all threads.
@@ -24,7 +25,8 @@ pub(crate) fn copied(values: &[f32]) -> Vec<f32> {
     let mut copy = Vec::with_capacity(values.len());
     let share = share(values.len(), 1);
     let spare = &mut copy.spare_capacity_mut()[..values.len()];
-    spare.par_chunks_mut(share).zip(values.par_chunks(share)).for_each(|(to, from)| {
+    let parts = spare.par_chunks_mut(share).zip(values.par_chunks(share)).with_max_len(1);
+    parts.for_each(|(to, from)| {
         to.write_copy_of_slice(from);
     });
     // SAFETY: the loop has written as many values as there are.

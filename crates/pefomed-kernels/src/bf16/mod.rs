@@ -24,9 +24,9 @@ use std::sync::LazyLock;
 
 use rayon::prelude::*;
 
-use crate::buffer::Buffer;
-use crate::matmul::{Matrix, MatrixMut};
-use tile::LeftTiles;
+use crate::matmul::{BlockMut, Matrix, MatrixMut};
+use crate::parallel::PARTS;
+use tile::LeftBlocks;
 
 /// Floating-point operations below which a product stays on one thread.
 const WORTH_A_THREAD: usize = 4_000_000;
@@ -144,9 +144,23 @@ impl Panels {
 
     /// `out = a · matrix`, or `out += …`, on all threads. Rows or columns of `a` must be without gaps.
     pub(crate) fn multiply_rows(&self, out: MatrixMut<'_>, a: Matrix<'_>, add: bool) {
-        self.on_all_threads(out, add, |panels, rows, out| {
-            self.multiply_panels(panels, out, a.some_rows(rows), add);
-        });
+        assert_eq!((a.rows(), a.columns()), (out.rows(), self.inner));
+        match self.kernel {
+            Kernel::Tile => {
+                self.multiply_made(out, |rows, mut left| left.pack(a.some_rows(rows)), add)
+            }
+            Kernel::Vector if self.is_small(out.rows()) => self.multiply(out, a, add),
+            // Whole blocks of rows for each thread, or panels of the few rows.
+            Kernel::Vector if out.rows() > vector::ROWS => {
+                let chunk = self.rows_for_each(out.rows());
+                out.into_rows(chunk).for_each(|(rows, out)| {
+                    vector::multiply((self, 0..self.count()), a.some_rows(rows), out, add);
+                });
+            }
+            Kernel::Vector => self.each_panels(out, |panels, out| {
+                vector::multiply((self, panels), a, out, add);
+            }),
+        }
     }
 
     /// As [`multiply_rows`](Self::multiply_rows), for a left factor that exists only in tiles: `make`
@@ -157,18 +171,41 @@ impl Panels {
     pub(crate) fn multiply_made(
         &self,
         out: MatrixMut<'_>,
-        make: impl Fn(Range<usize>, &mut LeftTiles) + Sync,
+        make: impl Fn(Range<usize>, LeftBlocks<'_>) + Sync,
         add: bool,
     ) {
         assert_eq!(self.kernel, Kernel::Tile, "a left factor in tiles");
-        self.on_all_threads(out, add, |panels, rows, out| {
-            tile::multiply((self, panels), |left| make(rows, left), out, add);
-        });
+        let rows = out.rows();
+        if rows == 0 || self.columns == 0 {
+            return;
+        }
+        if self.is_small(rows) {
+            tile::multiply(self, |left| make(0..rows, left), out, add);
+        } else if self.count() < 2 * PARTS * rayon::current_num_threads() && rows > tile::ROWS {
+            // A narrow product: rows for each thread.
+            out.into_rows(self.rows_for_each(rows)).for_each(|(rows, out)| {
+                tile::multiply(self, |left| make(rows, left), out, add);
+            });
+        } else {
+            // All rows are packed, and then every panel is read by one thread only.
+            tile::with_left(rows, self.inner, |left| {
+                let each = self.rows_for_each(rows);
+                left.split(rows, each).for_each(|(rows, left)| make(rows, left));
+                let left = &*left;
+                self.each_panels(out, |panels, out| {
+                    tile::multiply_packed(left, (self, panels), out, add);
+                });
+            });
+        }
     }
 
-    /// As [`multiply_rows`](Self::multiply_rows), on this thread.
+    /// `out = a · matrix`, or `out += …`, on this thread. Rows or columns of `a` must be without gaps.
     pub(crate) fn multiply(&self, out: MatrixMut<'_>, a: Matrix<'_>, add: bool) {
-        self.multiply_panels(0..self.count(), out, a, add);
+        assert_eq!((a.rows(), a.columns(), self.columns), (out.rows(), self.inner, out.columns()));
+        match self.kernel {
+            Kernel::Tile => tile::multiply(self, |mut left| left.pack(a), out, add),
+            Kernel::Vector => vector::multiply((self, 0..self.count()), a, out, add),
+        }
     }
 
     /// Number of panels.
@@ -176,102 +213,50 @@ impl Panels {
         self.columns.div_ceil(self.kernel.lines() * Line::WORDS)
     }
 
-    /// Columns of some panels.
-    fn columns_of(&self, panels: &Range<usize>) -> Range<usize> {
+    /// Whether a product with so many rows is over before another thread has begun.
+    fn is_small(&self, rows: usize) -> bool {
+        rayon::current_num_threads() == 1 || 2 * rows * self.inner * self.columns < WORTH_A_THREAD
+    }
+
+    /// Rows, in whole blocks, for each part of a product.
+    fn rows_for_each(&self, rows: usize) -> usize {
+        rows.div_ceil(PARTS * rayon::current_num_threads()).next_multiple_of(self.kernel.rows())
+    }
+
+    /// Deals `out` out to all threads: `multiply` gets some panels, and what they make of `out`. An
+    /// element's sum is the same whatever it is computed with.
+    fn each_panels(
+        &self,
+        out: MatrixMut<'_>,
+        multiply: impl Fn(Range<usize>, MatrixMut<'_>) + Sync,
+    ) {
+        let each = self.count().div_ceil(PARTS * rayon::current_num_threads());
         let width = self.kernel.lines() * Line::WORDS;
-        panels.start * width..(panels.end * width).min(self.columns)
-    }
-
-    /// Deals `out` out to all threads: `multiply` gets some panels, some rows, and what they make of
-    /// `out`. An element's sum is the same in any of them.
-    fn on_all_threads(
-        &self,
-        mut out: MatrixMut<'_>,
-        add: bool,
-        multiply: impl Fn(Range<usize>, Range<usize>, MatrixMut<'_>) + Sync,
-    ) {
-        let rows = out.rows();
-        let work = 2 * rows * self.inner * self.columns;
-        let threads = rayon::current_num_threads();
-        if rows == 0 || threads == 1 || work < WORTH_A_THREAD {
-            multiply(0..self.count(), 0..rows, out);
-        } else if rows > self.kernel.rows() {
-            // Whole blocks of rows for each thread.
-            let chunk = rows.div_ceil(threads).next_multiple_of(self.kernel.rows());
-            out.into_blocks(chunk).enumerate().for_each(|(index, out)| {
-                let first = index * chunk;
-                multiply(0..self.count(), first..(first + chunk).min(rows), out);
-            });
-        } else {
-            // Panels for each thread; a few rows of them lie beside each other until all are done.
-            let share = self.count().div_ceil(threads);
-            let shares = (0..self.count()).step_by(share);
-            let mut parts: Vec<_> = shares
-                .map(|first| {
-                    let panels = first..(first + share).min(self.count());
-                    let columns = self.columns_of(&panels);
-                    let mut part = Buffer::unwritten(rows * columns.len());
-                    if add {
-                        out.some_columns(columns.clone()).copy_to(&mut part);
-                    }
-                    (panels, columns, part)
-                })
-                .collect();
-            parts.par_iter_mut().with_max_len(1).for_each(|(panels, columns, part)| {
-                multiply(panels.clone(), 0..rows, MatrixMut::new(part, rows, columns.len()));
-            });
-            for (_, columns, part) in parts {
-                out.some_columns(columns).copy_from(&part);
-            }
-        }
-    }
-
-    /// `out = a · panels`, or `out += …`, on this thread.
-    fn multiply_panels(
-        &self,
-        panels: Range<usize>,
-        mut out: MatrixMut<'_>,
-        a: Matrix<'_>,
-        add: bool,
-    ) {
-        let columns = self.columns_of(&panels).len();
-        assert_eq!((a.rows(), a.columns(), columns), (out.rows(), self.inner, out.columns()));
-        if a.rows() == 0 || columns == 0 {
-            return;
-        }
-        if self.inner == 0 {
-            if !add {
-                out.clear();
-            }
-            return;
-        }
-        match self.kernel {
-            Kernel::Tile => tile::multiply((self, panels), |left| left.pack(a), out, add),
-            Kernel::Vector => vector::multiply((self, panels), a, out, add),
-        }
+        out.into_columns(each * width).for_each(|(columns, out)| {
+            multiply(columns.start / width..columns.end.div_ceil(width), out);
+        });
     }
 }
 
-/// Computes a block of `out`, which begins at it and whose rows are `stride` apart. At the edge, where
-/// only some rows and columns are there, that happens in a buffer of whole rows: with the numbers of
-/// `out` before and after it, so that every sum is made as it would be inside. `compute` gets the
-/// block and how far its rows are apart.
-fn in_block<const N: usize>(
-    buffer: &mut [[f32; N]],
-    out: &mut [f32],
-    stride: usize,
-    (height, width): (usize, usize),
-    compute: impl FnOnce(&mut [f32], usize),
+/// Computes the block of `out` that begins at an element. At the edge, where only some of its rows and
+/// columns are there, that happens in `edge`: with the numbers of `out` before and after it, so that
+/// every sum is made as it would be inside.
+fn in_block<const R: usize, const C: usize>(
+    edge: &mut [[f32; C]; R],
+    out: &mut MatrixMut<'_>,
+    (row, column): (usize, usize),
+    compute: impl FnOnce(BlockMut<'_, R, C>),
 ) {
-    if height == buffer.len() && width == N {
-        return compute(out, stride);
+    if let Some(block) = out.block(row, column) {
+        return compute(block);
     }
-    for (row, buffer) in buffer.iter_mut().take(height).enumerate() {
-        buffer[..width].copy_from_slice(&out[row * stride..][..width]);
+    let width = C.min(out.columns() - column);
+    for (row, edge) in (row..out.rows()).zip(&mut *edge) {
+        edge[..width].copy_from_slice(&out.row(row)[column..][..width]);
     }
-    compute(buffer.as_flattened_mut(), N);
-    for (row, buffer) in buffer.iter().take(height).enumerate() {
-        out[row * stride..][..width].copy_from_slice(&buffer[..width]);
+    compute(BlockMut::new(edge));
+    for (row, edge) in (row..out.rows()).zip(edge) {
+        out.row(row)[column..][..width].copy_from_slice(&edge[..width]);
     }
 }
 

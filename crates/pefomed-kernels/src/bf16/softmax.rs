@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::pack::LeftFactor;
 use super::rounding::{round_pairs, round_two};
-use super::tile::LeftTiles;
+use super::tile::{LeftBlocks, LeftTiles};
 use super::{Kernel, Line, Panels, vector};
 use crate::simd::exp;
 
@@ -56,7 +56,7 @@ pub(crate) fn softmax(
     #[allow(unused_unsafe, reason = "it is safe where there are no such instructions")]
     // SAFETY: the processor has the instructions.
     unsafe {
-        rows(scores, columns, seen, weights, sums);
+        rows(scores, columns, seen, &mut weights.all(), sums);
     }
 }
 
@@ -65,7 +65,7 @@ fn rows(
     scores: &[f32],
     columns: usize,
     seen: &[Seen],
-    weights: &mut LeftTiles,
+    weights: &mut LeftBlocks<'_>,
     sums: &mut [(f32, f32)],
 ) {
     for (row, (seen, result)) in seen.iter().zip(sums).enumerate() {
@@ -152,6 +152,7 @@ impl Backward<'_> {
 
     #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx512f,avx512bw,avx512bf16"))]
     fn pairs(&self, to: &mut Factors) {
+        let mut left = to.left.all();
         for pair in 0..self.seen.len() / 2 {
             let (scores, gradients) =
                 (self.rows(self.scores, pair), self.rows(self.gradient, pair));
@@ -169,7 +170,7 @@ impl Backward<'_> {
                     for lane in 0..STEP {
                         differences[row][lane] = self.scale * all[lane] * (gradients[lane] - along);
                     }
-                    to.left.put(2 * pair + row, step, round_pairs(&differences[row], 1.0));
+                    left.put(2 * pair + row, step, round_pairs(&differences[row], 1.0));
                 }
                 for half in 0..2 {
                     let part = half * Line::WORDS..(half + 1) * Line::WORDS;

@@ -5,7 +5,7 @@
 
 use super::pack::LeftFactor;
 use super::rounding::round_pairs;
-use super::tile::LeftTiles;
+use super::tile::LeftBlocks;
 use super::{Line, vector};
 use crate::simd::{sigmoid, silu, silu_backward};
 
@@ -18,34 +18,33 @@ pub(crate) fn fits(width: usize) -> bool {
 }
 
 /// `silu(gate) · up`, `[T, M]`, of gates and ups `[T, 2M]`, for an `M` that [`fits`].
-pub(crate) fn product(gate_up: &[f32], width: usize, left: &mut LeftTiles) {
-    assert!(vector::available() && fits(width));
+pub(crate) fn product(gate_up: &[f32], width: usize, mut left: LeftBlocks<'_>) {
     let rows = gate_up.len() / (2 * width);
-    left.reshape(rows, width);
+    assert!(vector::available() && fits(width) && left.fits(rows, width));
     left.clear_rows(rows);
     #[allow(unused_unsafe, reason = "it is safe where there are no such instructions")]
     // SAFETY: the processor has the instructions.
     unsafe {
-        products(gate_up, width, left);
+        products(gate_up, width, &mut left);
     }
 }
 
 /// Gradients of gates and ups, `[T, 2M]`, for the gradient `[T, M]` of their product and an `M` that
 /// [`fits`].
-pub(crate) fn gradients(gate_up: &[f32], gradient: &[f32], width: usize, left: &mut LeftTiles) {
-    assert!(vector::available() && fits(width) && gate_up.len() == 2 * gradient.len());
+pub(crate) fn gradients(gate_up: &[f32], gradient: &[f32], width: usize, mut left: LeftBlocks<'_>) {
     let rows = gradient.len() / width;
-    left.reshape(rows, 2 * width);
+    assert!(vector::available() && fits(width) && gate_up.len() == 2 * gradient.len());
+    assert!(left.fits(rows, 2 * width));
     left.clear_rows(rows);
     #[allow(unused_unsafe, reason = "it is safe where there are no such instructions")]
     // SAFETY: the processor has the instructions.
     unsafe {
-        both_gradients(gate_up, gradient, width, left);
+        both_gradients(gate_up, gradient, width, &mut left);
     }
 }
 
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx512f,avx512bw,avx512bf16"))]
-fn products(gate_up: &[f32], width: usize, left: &mut LeftTiles) {
+fn products(gate_up: &[f32], width: usize, left: &mut LeftBlocks<'_>) {
     for (row, gate_up) in gate_up.chunks_exact(2 * width).enumerate() {
         let (gate, up) = gate_up.split_at(width);
         let steps = gate.as_chunks::<STEP>().0.iter().zip(up.as_chunks::<STEP>().0);
@@ -60,7 +59,7 @@ fn products(gate_up: &[f32], width: usize, left: &mut LeftTiles) {
 }
 
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx512f,avx512bw,avx512bf16"))]
-fn both_gradients(gate_up: &[f32], gradient: &[f32], width: usize, left: &mut LeftTiles) {
+fn both_gradients(gate_up: &[f32], gradient: &[f32], width: usize, left: &mut LeftBlocks<'_>) {
     let rows = gate_up.chunks_exact(2 * width).zip(gradient.chunks_exact(width));
     for (row, (gate_up, gradient)) in rows.enumerate() {
         let (gate, up) = gate_up.split_at(width);

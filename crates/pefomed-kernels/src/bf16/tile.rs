@@ -16,9 +16,11 @@
 use std::cell::Cell;
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::pack::{LeftFactor, pack_left};
 use super::{Line, Panels, in_block, vector};
-use crate::matmul::{Matrix, MatrixMut};
+use crate::matmul::{BlockMut, Matrix, MatrixMut};
 
 /// Rows of a block: two tiles.
 pub(crate) const ROWS: usize = 32;
@@ -47,43 +49,60 @@ pub(super) fn available() -> bool {
     }
 }
 
-/// `out = left · right`, or `out += …`, on this thread, for the rows that `make` puts into tiles and some
-/// panels of the right factor.
-pub(super) fn multiply(
-    (right, panels): (&Panels, Range<usize>),
-    make: impl FnOnce(&mut LeftTiles),
-    mut out: MatrixMut<'_>,
-    add: bool,
-) {
+/// Calls `with` with room for a left factor of so many rows and so long an inner dimension.
+pub(super) fn with_left(rows: usize, inner: usize, with: impl FnOnce(&mut LeftTiles)) {
     thread_local! {
         static LINES: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
     }
-    let (count, steps) = (out.rows(), right.pairs / PAIRS);
-    let mut packed = LeftTiles { lines: LINES.take(), ..LeftTiles::default() };
-    make(&mut packed);
-    assert_eq!((packed.rows(), packed.steps), (count.next_multiple_of(ROWS), steps));
-    let columns = out.columns();
-    let (out, stride) = out.parts();
+    let mut left = LeftTiles { lines: LINES.take(), ..LeftTiles::default() };
+    left.reshape(rows, inner);
+    with(&mut left);
+    LINES.set(left.lines);
+}
+
+/// `out = left · right`, or `out += …`, on this thread, for the rows that `make` puts into tiles.
+pub(super) fn multiply(
+    right: &Panels,
+    make: impl FnOnce(LeftBlocks<'_>),
+    out: MatrixMut<'_>,
+    add: bool,
+) {
+    with_left(out.rows(), right.inner, |left| {
+        make(left.all());
+        multiply_packed(left, (right, 0..right.count()), out, add);
+    });
+}
+
+/// `out = left · right`, or `out += …`, on this thread, for some panels of the right factor.
+pub(super) fn multiply_packed(
+    left: &LeftTiles,
+    (right, panels): (&Panels, Range<usize>),
+    mut out: MatrixMut<'_>,
+    add: bool,
+) {
+    let steps = left.steps;
+    assert_eq!((left.rows(), steps), (out.rows().next_multiple_of(ROWS), right.pairs / PAIRS));
+    if steps == 0 {
+        if !add {
+            out.clear();
+        }
+        return;
+    }
     let mut edge = [[0.0_f32; COLUMNS]; ROWS];
     let _configured = Configured::here();
+    let right = &right.lines[panels.start * steps * STEP..panels.end * steps * STEP];
     for first in (0..steps).step_by(PIECE) {
         let piece = first * STEP..(first + PIECE).min(steps) * STEP;
         let add = add || first > 0;
-        let lines = &right.lines[panels.start * steps * STEP..panels.end * steps * STEP];
-        for (panel, lines) in lines.chunks_exact(steps * STEP).enumerate() {
-            let column = panel * COLUMNS;
-            for (block, left) in packed.lines.chunks_exact(steps * STEP).enumerate() {
-                let row = block * ROWS;
-                let size = (ROWS.min(count - row), COLUMNS.min(columns - column));
-                let (left, lines) = (&left[piece.clone()], &lines[piece.clone()]);
-                let out = &mut out[row * stride + column..];
-                in_block(&mut edge, out, stride, size, |out, stride| {
-                    multiply_block(left, lines, out, stride, add);
+        for (panel, right) in right.chunks_exact(steps * STEP).enumerate() {
+            for (block, left) in left.lines.chunks_exact(steps * STEP).enumerate() {
+                let (left, right) = (&left[piece.clone()], &right[piece.clone()]);
+                in_block(&mut edge, &mut out, (block * ROWS, panel * COLUMNS), |out| {
+                    multiply_block(left, right, out, add);
                 });
             }
         }
     }
-    LINES.set(packed.lines);
 }
 
 /// `out = left · right`, or `out += …`, for whole blocks: some `steps` along the inner dimension (32 of
@@ -106,7 +125,7 @@ pub(crate) fn multiply_part(
         for block in 0..left.blocks {
             let left = &left.lines[(block * left.steps + left_step) * STEP..][..steps * STEP];
             let out = &mut out[block * ROWS * stride + column * COLUMNS..];
-            multiply_block(left, lines, out, stride, add);
+            multiply_block(left, lines, BlockMut::strided(out, stride), add);
         }
     }
 }
@@ -120,21 +139,17 @@ pub(crate) struct LeftTiles {
     lines: Vec<Line>,
 }
 
+/// Some blocks of a left factor, to be packed.
+pub(crate) struct LeftBlocks<'a> {
+    steps: usize,
+    lines: &'a mut [Line],
+}
+
 impl LeftTiles {
-    /// Packs `a`. Rows and pairs that fill the last block are zero.
+    /// Packs `a`.
     pub(crate) fn pack(&mut self, a: Matrix<'_>) {
         self.reshape(a.rows(), a.columns());
-        self.clear_rows(a.rows());
-        pack_left(a, self);
-    }
-
-    /// Puts zeros into all rows from the `first` on.
-    pub(super) fn clear_rows(&mut self, first: usize) {
-        for row in first..self.rows() {
-            for step in 0..self.steps {
-                self.put(row, step, Line::ZERO);
-            }
-        }
+        self.all().pack(a);
     }
 
     /// Makes room for so many rows and so long an inner dimension. Every row of every block is to be
@@ -153,9 +168,52 @@ impl LeftTiles {
     pub(crate) fn rows(&self) -> usize {
         self.blocks * ROWS
     }
+
+    /// All blocks.
+    pub(crate) fn all(&mut self) -> LeftBlocks<'_> {
+        LeftBlocks { steps: self.steps, lines: &mut self.lines }
+    }
+
+    /// Blocks of `rows` rows each, a multiple of those of a block, with the rows that they hold of `count`.
+    pub(super) fn split(
+        &mut self,
+        count: usize,
+        rows: usize,
+    ) -> impl IndexedParallelIterator<Item = (Range<usize>, LeftBlocks<'_>)> {
+        let steps = self.steps;
+        let parts = self.lines.par_chunks_mut((rows / ROWS * steps * STEP).max(1));
+        parts.with_max_len(1).enumerate().map(move |(part, lines)| {
+            let rows = part * rows..((part + 1) * rows).min(count);
+            (rows, LeftBlocks { steps, lines })
+        })
+    }
 }
 
-impl LeftFactor for LeftTiles {
+impl LeftBlocks<'_> {
+    /// Packs `a`. Rows and pairs that fill the last block are zero.
+    pub(crate) fn pack(&mut self, a: Matrix<'_>) {
+        self.clear_rows(a.rows());
+        pack_left(a, self);
+    }
+
+    /// Puts zeros into all rows from the `first` on.
+    pub(super) fn clear_rows(&mut self, first: usize) {
+        let rows = self.lines.len().checked_div(self.steps * STEP).unwrap_or(0) * ROWS;
+        for row in first..rows {
+            for step in 0..self.steps {
+                self.put(row, step, Line::ZERO);
+            }
+        }
+    }
+
+    /// Whether it has room for so many rows, no block more, and so long an inner dimension.
+    pub(super) fn fits(&self, rows: usize, inner: usize) -> bool {
+        let steps = inner.div_ceil(2 * PAIRS);
+        self.steps == steps && self.lines.len() == rows.div_ceil(ROWS) * steps * STEP
+    }
+}
+
+impl LeftFactor for LeftBlocks<'_> {
     #[inline]
     fn put(&mut self, row: usize, step: usize, words: Line) {
         self.lines[(row / ROWS * self.steps + step) * STEP + row % ROWS] = words;
@@ -204,18 +262,18 @@ impl Drop for Configured {
 
 /// One block over one piece: `left` begins at the piece in a block of 32 rows, and `right` is the
 /// piece of a panel.
-fn multiply_block(left: &[Line], right: &[Line], out: &mut [f32], stride: usize, add: bool) {
+fn multiply_block(left: &[Line], right: &[Line], out: BlockMut<'_, ROWS, COLUMNS>, add: bool) {
     let steps = right.len() / STEP;
     assert!(right.len() == steps * STEP && steps > 0 && left.len() >= right.len());
-    assert!(out.len() >= (ROWS - 1) * stride + COLUMNS);
+    let (out, stride) = out.into_parts();
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-    // SAFETY: `multiply` and `multiply_part`, which alone call this, hold configured tiles; the asserts above are the
-    // bounds of everything that is read and written.
+    // SAFETY: `multiply_packed` and `multiply_part`, which alone call this, hold configured tiles; the assert
+    // above and the block are the bounds of everything that is read and written.
     unsafe {
-        x86::multiply_block(steps, left.as_ptr(), right.as_ptr(), out.as_mut_ptr(), stride, add);
+        x86::multiply_block(steps, left.as_ptr(), right.as_ptr(), out, stride, add);
     }
     #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-    unreachable!("`available` says that there is no such kernel ({add})");
+    unreachable!("`available` says that there is no such kernel ({out:?}, {stride}, {add})");
 }
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::pack::{LeftFactor, pack_left};
 use super::{Line, Panels, in_block};
-use crate::matmul::{Matrix, MatrixMut};
+use crate::matmul::{BlockMut, Matrix, MatrixMut};
 
 /// Rows of a block.
 pub(super) const ROWS: usize = 8;
@@ -41,21 +41,21 @@ pub(super) fn multiply(
     add: bool,
 ) {
     assert!(available());
+    if right.inner == 0 {
+        if !add {
+            out.clear();
+        }
+        return;
+    }
     let (count, pairs) = (a.rows(), right.pairs);
     let mut packed = Blocks { pairs, words: vec![0; count.div_ceil(ROWS) * ROWS * pairs] };
     pack_left(a, &mut packed);
-    let columns = out.columns();
-    let (out, stride) = out.parts();
     let mut edge = [[0.0_f32; COLUMNS]; ROWS];
     let lines = &right.lines[panels.start * pairs * LINES..panels.end * pairs * LINES];
     for (panel, lines) in lines.chunks_exact(pairs * LINES).enumerate() {
-        let column = panel * COLUMNS;
         for (block, left) in packed.words.chunks_exact(pairs * ROWS).enumerate() {
-            let row = block * ROWS;
-            let size = (ROWS.min(count - row), COLUMNS.min(columns - column));
-            let out = &mut out[row * stride + column..];
-            in_block(&mut edge, out, stride, size, |out, stride| {
-                multiply_block(left, lines, out, stride, add);
+            in_block(&mut edge, &mut out, (block * ROWS, panel * COLUMNS), |out| {
+                multiply_block(left, lines, out, add);
             });
         }
     }
@@ -81,25 +81,18 @@ impl LeftFactor for Blocks {
 }
 
 /// One block: `left` holds 8 rows, `right` a panel, both with the same number of pairs.
-fn multiply_block(left: &[u32], right: &[Line], out: &mut [f32], stride: usize, add: bool) {
+fn multiply_block(left: &[u32], right: &[Line], out: BlockMut<'_, ROWS, COLUMNS>, add: bool) {
     let pairs = right.len() / LINES;
     assert!(left.len() == pairs * ROWS && right.len() == pairs * LINES);
-    assert!(out.len() >= (ROWS - 1) * stride + COLUMNS);
+    let (out, stride) = out.into_parts();
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: `multiply`, which alone calls this, asserts `available`; the asserts above are the
-    // bounds of everything that is read and written.
+    // SAFETY: `multiply`, which alone calls this, asserts `available`; the assert above and the block are
+    // the bounds of everything that is read and written.
     unsafe {
-        x86::multiply_block(
-            pairs,
-            left.as_ptr(),
-            right.as_ptr().cast(),
-            out.as_mut_ptr(),
-            stride,
-            add,
-        );
+        x86::multiply_block(pairs, left.as_ptr(), right.as_ptr().cast(), out, stride, add);
     }
     #[cfg(not(target_arch = "x86_64"))]
-    unreachable!("`available` says that there is no such kernel ({pairs}, {add})");
+    unreachable!("`available` says that there is no such kernel ({out:?}, {stride}, {add})");
 }
 
 #[cfg(target_arch = "x86_64")]

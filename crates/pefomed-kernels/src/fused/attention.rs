@@ -158,9 +158,10 @@ impl Projected {
     ) -> (Buffer, Vec<f32>, [Option<Buffer>; 3]) {
         let Self { norm, eps, qkv: project, shape, .. } = self;
         let width = shape.width();
-        let mut normed = Buffer::unwritten(x.len());
+        let rows = x.len() / norm.len();
+        let mut normed = Buffer::unwritten(rows, norm.len());
         let scales = rms_norm::forward(x, norm, *eps, &mut normed);
-        let mut qkv = Buffer::unwritten(x.len() / norm.len() * width);
+        let mut qkv = Buffer::unwritten(rows, width);
         project.forward(&normed, &mut qkv, false);
         let [q, k, v] = shape.parts();
         let narrow = [(0, q), (1, k), (2, v)].map(|(site, columns)| {
@@ -225,7 +226,7 @@ impl HostFunction for AttentionHalf {
         let [q_update, k_update, v_update, o_update] = join(&self.sites, inputs, by);
         let mut gradients = vec![Vec::new(); inputs.len()];
 
-        let mut d_mixed = Buffer::unwritten(state.mixed.len());
+        let mut d_mixed = Buffer::unwritten(rows, shape.heads * shape.head_dim);
         output.backward(gradient, &mut d_mixed, false);
         if let (Some(update), Some(narrow)) = (o_update, &state.narrow[3]) {
             let (from, all) = ((&state.mixed[..], &narrow[..]), Columns::all(norm.len()));
@@ -241,7 +242,7 @@ impl HostFunction for AttentionHalf {
         drop(d_mixed);
         self.layout.rotary.turn_back(&mut d_qkv, width, shape.heads + shape.key_heads);
 
-        let mut d_normed = Buffer::unwritten(rows * norm.len());
+        let mut d_normed = Buffer::unwritten(rows, norm.len());
         project.backward(&d_qkv, &mut d_normed, false);
         let normed = rms_norm::again(x, norm, &state.scales);
         let updates = [q_update, k_update, v_update].into_iter().zip(&state.narrow);

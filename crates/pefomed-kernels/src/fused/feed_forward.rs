@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::low_rank::{Columns, LowRankSite, join};
 use super::rms_norm;
+use crate::bf16::tile::LeftBlocks;
 use crate::bf16::{Panels, swiglu as tiles};
 use crate::buffer::Buffer;
 use crate::frozen::FrozenLinear;
@@ -57,11 +58,11 @@ fn halves(width: usize) -> [Columns; 2] {
 
 /// `silu(gate) · up`, `[T, M]`, of gates and ups `[T, 2M]`.
 fn swiglu(gate_up: &[f32], width: usize) -> Buffer {
-    let mut out = Buffer::unwritten(gate_up.len() / 2);
+    let mut out = Buffer::unwritten(gate_up.len() / (2 * width), width);
     // The exponential weighs as much as a dozen numbers.
     let share = share(out.len() / width, 12 * width);
     let parts = gate_up.par_chunks(share * 2 * width).zip(out.par_chunks_mut(share * width));
-    parts.for_each(|(gate_up, out)| {
+    parts.with_max_len(1).for_each(|(gate_up, out)| {
         widest!({
             for (row, out) in gate_up.chunks_exact(2 * width).zip(out.chunks_exact_mut(width)) {
                 let (gate, up) = row.split_at(width);
@@ -76,10 +77,11 @@ fn swiglu(gate_up: &[f32], width: usize) -> Buffer {
 
 /// Gradients of gates and ups, `[T, 2M]`, for the gradient of their product.
 fn swiglu_backward(gate_up: &[f32], gradient: &[f32], width: usize) -> Buffer {
-    let mut out = Buffer::unwritten(gate_up.len());
+    let mut out = Buffer::unwritten(gate_up.len() / (2 * width), 2 * width);
     let share = share(gradient.len() / width, 12 * width);
     let read = gate_up.par_chunks(share * 2 * width).zip(gradient.par_chunks(share * width));
-    read.zip(out.par_chunks_mut(share * 2 * width)).for_each(|((gate_up, gradient), out)| {
+    let parts = read.zip(out.par_chunks_mut(share * 2 * width));
+    parts.with_max_len(1).for_each(|((gate_up, gradient), out)| {
         widest!({
             let rows = gate_up.chunks_exact(2 * width).zip(gradient.chunks_exact(width));
             for ((row, g), out) in rows.zip(out.chunks_exact_mut(2 * width)) {
@@ -124,9 +126,10 @@ impl HostFunction for FeedForwardHalf {
         let FeedForward { norm, eps, gate_up: project, down } = &*self.weights;
         let (x, width) = (inputs[0], down.inputs());
         let [gate_update, up_update, down_update] = join(&self.sites, inputs, down.multiplier());
-        let mut normed = Buffer::unwritten(x.len());
+        let rows = x.len() / norm.len();
+        let mut normed = Buffer::unwritten(rows, norm.len());
         let scales = rms_norm::forward(x, norm, *eps, &mut normed);
-        let mut gate_up = Buffer::unwritten(x.len() / norm.len() * 2 * width);
+        let mut gate_up = Buffer::unwritten(rows, 2 * width);
         project.forward(&normed, &mut gate_up, false);
         let [gate, up] = halves(width);
         let gate = gate_update.map(|update| update.forward(&normed, &mut gate_up, &gate));
@@ -135,8 +138,8 @@ impl HostFunction for FeedForwardHalf {
         let mut out = copied(x);
         let mut last = None;
         if let (Some([panels, _]), None) = (self.in_tiles(down), down_update) {
-            let to = MatrixMut::new(&mut out, x.len() / norm.len(), norm.len());
-            let make = |rows: Range<usize>, left: &mut _| {
+            let to = MatrixMut::new(&mut out, rows, norm.len());
+            let make = |rows: Range<usize>, left: LeftBlocks<'_>| {
                 let rows = rows.start * 2 * width..rows.end * 2 * width;
                 tiles::product(&gate_up[rows], width, left);
             };
@@ -160,20 +163,21 @@ impl HostFunction for FeedForwardHalf {
         let state: &State = kept.downcast_ref().expect("what this function kept");
         let FeedForward { norm, gate_up: project, down, .. } = &*self.weights;
         let (x, width) = (inputs[0], down.inputs());
+        let rows = x.len() / norm.len();
         let [gate_update, up_update, down_update] = join(&self.sites, inputs, down.multiplier());
         let mut gradients = vec![Vec::new(); inputs.len()];
 
-        let mut d_product = Buffer::unwritten(state.gate_up.len() / 2);
+        let mut d_product = Buffer::unwritten(rows, width);
         down.backward(gradient, &mut d_product, false);
         if let (Some(update), Some(narrow)) = (down_update, &state.narrow[2]) {
             let (product, all) = (swiglu(&state.gate_up, width), Columns::all(norm.len()));
             let (from, to) = ((&product[..], &narrow[..]), (gradient, &all));
             update.backward(from, to, &mut d_product, wanted, &mut gradients);
         }
-        let mut d_normed = Buffer::unwritten(x.len());
+        let mut d_normed = Buffer::unwritten(rows, norm.len());
         if let (Some([_, panels]), None, None) = (self.in_tiles(project), gate_update, up_update) {
-            let to = MatrixMut::new(&mut d_normed, x.len() / norm.len(), norm.len());
-            let make = |rows: Range<usize>, left: &mut _| {
+            let to = MatrixMut::new(&mut d_normed, rows, norm.len());
+            let make = |rows: Range<usize>, left: LeftBlocks<'_>| {
                 let (first, end) = (rows.start * width, rows.end * width);
                 let gate_up = &state.gate_up[2 * first..2 * end];
                 tiles::gradients(gate_up, &d_product[first..end], width, left);
@@ -214,17 +218,18 @@ mod tests {
         let (rows, width, columns) = (45, 64, 37);
         let gate_up = values(1, rows * 2 * width);
         let gradient = values(2, rows * width);
-        let check = |inner: usize, packed: &[f32], make: &(dyn Fn(Range<usize>, &mut _) + Sync)| {
-            let weight = values(3, inner * columns);
-            let panels = Panels::new(Kernel::Tile, Matrix::new(&weight, inner, columns), 1.0);
-            let mut found = vec![0.0; rows * columns];
-            panels.multiply_made(MatrixMut::new(&mut found, rows, columns), make, false);
-            let mut wanted = vec![0.0; rows * columns];
-            let (out, packed) =
-                (MatrixMut::new(&mut wanted, rows, columns), Matrix::new(packed, rows, inner));
-            panels.multiply_rows(out, packed, false);
-            assert_eq!(found, wanted);
-        };
+        let check =
+            |inner: usize, packed: &[f32], make: &(dyn Fn(Range<usize>, LeftBlocks<'_>) + Sync)| {
+                let weight = values(3, inner * columns);
+                let panels = Panels::new(Kernel::Tile, Matrix::new(&weight, inner, columns), 1.0);
+                let mut found = vec![0.0; rows * columns];
+                panels.multiply_made(MatrixMut::new(&mut found, rows, columns), make, false);
+                let mut wanted = vec![0.0; rows * columns];
+                let (out, packed) =
+                    (MatrixMut::new(&mut wanted, rows, columns), Matrix::new(packed, rows, inner));
+                panels.multiply_rows(out, packed, false);
+                assert_eq!(found, wanted);
+            };
         check(width, &swiglu(&gate_up, width), &|rows, left| {
             tiles::product(&gate_up[rows.start * 2 * width..rows.end * 2 * width], width, left);
         });

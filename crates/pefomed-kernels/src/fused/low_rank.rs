@@ -80,7 +80,8 @@ impl LowRank<'_> {
     fn dropped(x: &[f32], mask: Buffer) -> Buffer {
         let mut dropped = mask;
         let share = share(x.len(), 1);
-        dropped.par_chunks_mut(share).zip(x.par_chunks(share)).for_each(|(dropped, x)| {
+        let parts = dropped.par_chunks_mut(share).zip(x.par_chunks(share));
+        parts.with_max_len(1).for_each(|(dropped, x)| {
             for (dropped, x) in dropped.iter_mut().zip(x) {
                 *dropped *= x;
             }
@@ -93,7 +94,7 @@ impl LowRank<'_> {
         let (inputs, outputs, rank) = (self.inputs(), self.outputs(), self.site.rank);
         let (rows, by) = (x.len() / inputs, self.multiplier);
         assert_eq!(columns.range.len(), outputs);
-        let mut narrow = Buffer::unwritten(rows * rank);
+        let mut narrow = Buffer::unwritten(rows, rank);
         let dropped = self.mask().map(|mask| Self::dropped(x, mask));
         let x = dropped.as_deref().unwrap_or(x);
         let a = Matrix::new(self.a, rank, inputs);
@@ -126,17 +127,18 @@ impl LowRank<'_> {
         let (rows, scale, by) = (x.len() / inputs, self.site.scale, self.multiplier);
         let g = Matrix::strided(columns.of(g), rows, outputs, columns.width);
         let (a, b) = (Matrix::new(self.a, rank, inputs), Matrix::new(self.b, outputs, rank));
-        let mut d_narrow = Buffer::unwritten(rows * rank);
+        let mut d_narrow = Buffer::unwritten(rows, rank);
         by.multiply_rows(MatrixMut::new(&mut d_narrow, rows, rank), g, b, scale, false);
         let d_narrow = Matrix::new(&d_narrow, rows, rank);
 
         let mask = self.mask();
         if let Some(mask) = &mask {
-            let mut update = Buffer::unwritten(rows * inputs);
+            let mut update = Buffer::unwritten(rows, inputs);
             by.multiply_rows(MatrixMut::new(&mut update, rows, inputs), d_narrow, a, 1.0, false);
             let share = share(dx.len(), 1);
             let read = update.par_chunks(share).zip(mask.par_chunks(share));
-            dx.par_chunks_mut(share).zip(read).for_each(|(dx, (update, mask))| {
+            let parts = dx.par_chunks_mut(share).zip(read);
+            parts.with_max_len(1).for_each(|(dx, (update, mask))| {
                 for ((dx, update), m) in dx.iter_mut().zip(update).zip(mask) {
                     *dx += update * m;
                 }

@@ -18,7 +18,7 @@ pub(super) fn forward(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) -> Vec
     let mut scales = vec![0.0; rows];
     let share = share(rows, 4 * width);
     let parts = x.par_chunks(share * width).zip(y.par_chunks_mut(share * width));
-    parts.zip(scales.par_chunks_mut(share)).for_each(|((x, y), scales)| {
+    parts.zip(scales.par_chunks_mut(share)).with_max_len(1).for_each(|((x, y), scales)| {
         widest!({
             for (x, scale) in x.chunks_exact(width).zip(&mut *scales) {
                 *scale = 1.0 / (sum2(x, x, |a, b| a * b) / width as f32 + eps).sqrt();
@@ -32,10 +32,10 @@ pub(super) fn forward(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) -> Vec
 /// The normed rows again, from the scales that [`forward`] returned.
 pub(super) fn again(x: &[f32], weight: &[f32], scales: &[f32]) -> Buffer {
     let width = weight.len();
-    let mut y = Buffer::unwritten(x.len());
+    let mut y = Buffer::unwritten(scales.len(), width);
     let share = share(scales.len(), 2 * width);
     let parts = x.par_chunks(share * width).zip(y.par_chunks_mut(share * width));
-    parts.zip(scales.par_chunks(share)).for_each(|((x, y), scales)| {
+    parts.zip(scales.par_chunks(share)).with_max_len(1).for_each(|((x, y), scales)| {
         widest!(normed(x, weight, scales, y));
     });
     y
@@ -57,7 +57,7 @@ pub(super) fn backward(x: &[f32], weight: &[f32], scales: &[f32], g: &[f32], dx:
     let share = share(scales.len(), 6 * width);
     let read = x.par_chunks(share * width).zip(g.par_chunks(share * width));
     let write = dx.par_chunks_mut(share * width).zip(scales.par_chunks(share));
-    read.zip(write).for_each(|((x, g), (dx, scales))| {
+    read.zip(write).with_max_len(1).for_each(|((x, g), (dx, scales))| {
         widest!({
             let rows = x.chunks_exact(width).zip(g.chunks_exact(width));
             for (((x, g), dx), &s) in rows.zip(dx.chunks_exact_mut(width)).zip(scales) {

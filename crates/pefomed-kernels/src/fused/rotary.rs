@@ -50,7 +50,7 @@ impl RotaryTable {
         let half = self.half;
         let share = share(self.len(), 2 * width);
         let tables = self.cos.par_chunks(share * half).zip(self.sin.par_chunks(share * half));
-        x.par_chunks_mut(share * width).zip(tables).for_each(|(x, (cos, sin))| {
+        x.par_chunks_mut(share * width).zip(tables).with_max_len(1).for_each(|(x, (cos, sin))| {
             widest!({
                 let tables = cos.chunks_exact(half).zip(sin.chunks_exact(half));
                 for (row, (cos, sin)) in x.chunks_exact_mut(width).zip(tables) {

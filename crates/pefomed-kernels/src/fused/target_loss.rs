@@ -77,8 +77,8 @@ impl HostFunction for TargetLoss {
 
     fn forward(&self, inputs: &[&[f32]], keep: bool) -> (Vec<f32>, Kept) {
         let (hidden, inner, vocabulary) = (inputs[0], self.head.inputs(), self.head.outputs());
-        let mut gradient = Buffer::unwritten(if keep { hidden.len() } else { 0 });
-        let mut logits = Buffer::unwritten(CHUNK.min(self.targets.len()) * vocabulary);
+        let mut gradient = Buffer::unwritten(if keep { self.targets.len() } else { 0 }, inner);
+        let mut logits = Buffer::unwritten(CHUNK.min(self.targets.len()), vocabulary);
         let mut loss = 0.0_f64;
         for (index, targets) in self.targets.chunks(CHUNK).enumerate() {
             let rows = index * CHUNK * inner..(index * CHUNK + targets.len()) * inner;

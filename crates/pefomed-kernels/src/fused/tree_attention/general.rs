@@ -45,8 +45,8 @@ impl Projections<'_> {
 pub(super) fn forward(projections: Projections<'_>, tiles: &Tiles) -> (Buffer, Buffer) {
     let shape = projections.shape;
     let (heads, dim) = (shape.heads, shape.head_dim);
-    let mut out = Buffer::unwritten(tiles.len() * heads * dim);
-    let mut logs = Buffer::unwritten(tiles.len() * heads);
+    let mut out = Buffer::unwritten(tiles.len(), heads * dim);
+    let mut logs = Buffer::unwritten(tiles.len(), heads);
     let work = tiles.deal_out(&mut out, heads * dim, &mut logs, heads);
     work.into_par_iter().with_max_len(1).for_each_init(Vec::new, |weights, (tile, out, logs)| {
         let keys = tile.keys();
@@ -110,7 +110,7 @@ impl Pass<'_> {
         let Projections { shape, by, .. } = self.projections;
         let dim = shape.head_dim;
         let (tree_rows, tree_tiles) = self.tiles.trees[tree].clone();
-        let empty = || Buffer::zeros(tree_rows.len() * dim);
+        let empty = || Buffer::zeros(tree_rows.len(), dim);
         let mut gradients = HeadGradients { q: empty(), k: empty(), v: empty() };
         for tile in &self.tiles.all[tree_tiles] {
             let (rows, keys) = (tile.rows.len(), tile.keys());

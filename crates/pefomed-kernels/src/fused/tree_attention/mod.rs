@@ -233,8 +233,8 @@ fn sum_heads(
     parts: &[HeadGradients],
 ) -> Buffer {
     let (dim, width) = (shape.head_dim, shape.width());
-    let mut d_qkv = Buffer::unwritten(tiles.len() * width);
-    d_qkv.par_chunks_mut(TILE * width).enumerate().for_each(|(chunk, d_qkv)| {
+    let mut d_qkv = Buffer::unwritten(tiles.len(), width);
+    d_qkv.par_chunks_mut(TILE * width).enumerate().with_max_len(1).for_each(|(chunk, d_qkv)| {
         let rows = chunk * TILE..chunk * TILE + d_qkv.len() / width;
         d_qkv.fill(0.0);
         for (part, &(tree, head)) in parts.iter().zip(work) {

@@ -123,8 +123,8 @@ pub(super) fn forward(projections: Projections<'_>, tiles: &Tiles) -> (Buffer, B
     let packed = pack_keys(projections, tiles, |keys, values| {
         (packed(keys.transposed(), shape.scale()), packed(values, 1.0))
     });
-    let mut out = Buffer::unwritten(tiles.len() * heads * dim);
-    let mut logs = Buffer::unwritten(tiles.len() * heads);
+    let mut out = Buffer::unwritten(tiles.len(), heads * dim);
+    let mut logs = Buffer::unwritten(tiles.len(), heads);
     let work = tiles.deal_out(&mut out, heads * dim, &mut logs, heads);
     let compute = |scratch: &mut ForwardScratch,
                    (tile, out, logs): (&Tile, &mut [f32], &mut [f32])| {
@@ -215,7 +215,7 @@ impl Pass<'_> {
             sums.clear();
             sums.resize(wide * long, 0.0);
         }
-        let mut of_queries = Buffer::unwritten(tree_rows.len() * dim);
+        let mut of_queries = Buffer::unwritten(tree_rows.len(), dim);
         let on = Configured::here();
         for tile in &self.tiles.all[tree_tiles] {
             let blocks = Blocks::of(tile, tree_rows.start);
@@ -253,7 +253,7 @@ impl Pass<'_> {
             }
         }
         let [k, v] = [&*d_keys, &*d_values].map(|sums| {
-            let mut rows = Buffer::unwritten(tree_rows.len() * dim);
+            let mut rows = Buffer::unwritten(tree_rows.len(), dim);
             for (first, rows) in rows.chunks_mut(16 * dim).enumerate() {
                 for (channel, sums) in sums.chunks_exact(long).take(dim).enumerate() {
                     let sums = &sums[16 * first..];
