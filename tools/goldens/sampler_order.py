@@ -46,7 +46,7 @@ def shuffle(items, words):
         items[last], items[index] = items[index], items[last]
 
 
-def one_pass(groups, seed, epoch, batch, tree):
+def one_pass(groups, seed, epoch, batch, tree, ahead=1):
     words = chacha_words(struct.pack("<QQ", seed, epoch) + b"question-sampler")
     trees = []
     for group in sorted(set(groups)):
@@ -54,9 +54,17 @@ def one_pass(groups, seed, epoch, batch, tree):
         shuffle(questions, words)
         trees += [questions[at : at + tree] for at in range(0, len(questions), tree)]
     shuffle(trees, words)
-    # Marking each question with its tree and cutting the row every `batch` questions splits the
-    # trees at the boundaries of the steps.
-    row = [(number, question) for number, tree in enumerate(trees) for question in tree]
+    # A row of all trees in the order in which they are dealt; marking each question with its tree and
+    # cutting the row every `batch` questions splits trees at the boundaries of the steps.
+    row, waiting = [], list(enumerate(trees))
+    while waiting:
+        room = batch - len(row) % batch
+        fitting = [entry for entry in waiting[:ahead] if len(entry[1]) <= room]
+        number, tree = chosen = (fitting or waiting)[0]
+        waiting.remove(chosen)
+        row += [(number, question) for question in tree[:room]]
+        if tree[room:]:
+            waiting.insert(0, (number, tree[room:]))
     steps = []
     for at in range(0, len(row), batch):
         step = {}
@@ -71,4 +79,6 @@ if __name__ == "__main__":
     known = bytes.fromhex("3e00ef2f895f40d67f5bb8e81f09a5a12c840ec3ce9a7f3b181be188ef711a1e")
     stream = chacha_words(bytes(32))
     assert struct.pack("<8I", *(next(stream) for _ in range(8))) == known
-    print(one_pass([0, 0, 1, 0, 2, 1, 0, 2, 0, 3], seed=7, epoch=2, batch=4, tree=3))
+    for epoch, ahead in ((2, 1), (10, 3)):
+        groups = [0, 0, 1, 0, 2, 1, 0, 2, 0, 3]
+        print(one_pass(groups, seed=7, epoch=epoch, batch=4, tree=3, ahead=ahead))

@@ -279,6 +279,7 @@ impl Questions {
         let (tree, share) = (stage.max_questions_per_tree, stage.share_images);
         let weights = stage.weights.as_ref();
         Sampler::new(&self.groups, seed, stage.batch, tree, share)
+            .looking_ahead(stage.trees_ahead)
             .mixed(weights.map(|weights| Mix::new(&self.groups, &self.sizes, weights)))
     }
 

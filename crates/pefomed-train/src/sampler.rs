@@ -3,8 +3,9 @@
 //! Questions about the same image stand in one tree, so that the image's tokens pass the decoder
 //! once for all of them. One pass shuffles the questions of each image, cuts them into trees,
 //! shuffles the trees, and deals them out into steps of exactly `batch` questions; only the last
-//! step of a pass may have fewer. A tree that does not fit into the rest of a step is split at the
-//! boundary: its image is then read twice, but a step always weighs the same number of questions.
+//! step of a pass may have fewer. The next tree that fits into the rest of a step is taken, of as many as
+//! one looks ahead; where none does, the next one is split at the boundary: its image is then read twice,
+//! but a step always weighs the same number of questions. A tree waits for one step at most.
 //!
 //! Data sets may have shares of their own in a stage instead of those of their sizes: see [`mix`](crate::mix).
 //!
@@ -12,7 +13,7 @@
 //! stood instead of storing it. The shuffle is the project's own, over ChaCha8's stream, so that no
 //! new version of a library deals the questions differently under an old checkpoint.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use pefomed_data::random::{keyed, shuffle};
 use rand_chacha::ChaCha8Rng;
@@ -42,6 +43,7 @@ pub struct Sampler {
     seed: u64,
     batch: usize,
     tree: usize,
+    trees_ahead: usize,
     mix: Option<Mix>,
     cached: Option<(u64, Vec<Step>)>,
 }
@@ -67,6 +69,7 @@ impl Sampler {
             seed,
             batch: batch.max(1),
             tree: if share { max_questions_per_tree.max(1) } else { 1 },
+            trees_ahead: 1,
             mix: None,
             cached: None,
         }
@@ -76,6 +79,12 @@ impl Sampler {
     #[must_use]
     pub fn mixed(self, mix: Option<Mix>) -> Self {
         Self { mix, cached: None, ..self }
+    }
+
+    /// Looks at so many trees for one that fits into the rest of a step; at one, the next, when not set.
+    #[must_use]
+    pub fn looking_ahead(self, trees: usize) -> Self {
+        Self { trees_ahead: trees.max(1), cached: None, ..self }
     }
 
     /// Steps of one pass: ⌈questions / batch⌉.
@@ -102,17 +111,20 @@ impl Sampler {
         let mut steps = Vec::with_capacity(self.steps_per_pass());
         let mut step = Step::default();
         let mut room = self.batch;
-        for tree in trees {
-            let mut rest = tree.as_slice();
-            while !rest.is_empty() {
-                let (fits, later) = rest.split_at(rest.len().min(room));
-                step.trees.push(fits.to_vec());
-                room -= fits.len();
-                rest = later;
-                if room == 0 {
-                    steps.push(std::mem::take(&mut step));
-                    room = self.batch;
-                }
+        let mut trees = VecDeque::from(trees);
+        while !trees.is_empty() {
+            let ahead = trees.iter().take(self.trees_ahead);
+            let next = ahead.take_while(|tree| tree.len() > room).count();
+            let next = if next < self.trees_ahead.min(trees.len()) { next } else { 0 };
+            let Some(mut tree) = trees.remove(next) else { break };
+            if tree.len() > room {
+                trees.push_front(tree.split_off(room));
+            }
+            room -= tree.len();
+            step.trees.push(tree);
+            if room == 0 {
+                steps.push(std::mem::take(&mut step));
+                room = self.batch;
             }
         }
         if !step.trees.is_empty() {
@@ -146,18 +158,23 @@ mod tests {
 
     use super::*;
 
-    /// The order that `tools/goldens/sampler_order.py` works out with its own ChaCha8.
+    /// The orders that `tools/goldens/sampler_order.py` works out with its own ChaCha8.
     #[test]
     fn the_order_is_that_of_a_second_implementation() {
         let groups = [0, 0, 1, 0, 2, 1, 0, 2, 0, 3];
         let sampler = Sampler::new(&groups, 7, 4, 3, true);
-        let trees: Vec<_> = sampler.pass(2).into_iter().map(|step| step.trees).collect();
+        let trees = |sampler: &Sampler, pass: u64| -> Vec<_> {
+            sampler.pass(pass).into_iter().map(|step| step.trees).collect()
+        };
         let expected = [
             vec![vec![9], vec![4, 7], vec![2]],
             vec![vec![5], vec![0, 6], vec![8]],
             vec![vec![3, 1]],
         ];
-        assert_eq!(trees, expected);
+        assert_eq!(trees(&sampler, 2), expected);
+        let expected =
+            [vec![vec![8, 1, 6], vec![9]], vec![vec![5, 2], vec![0, 3]], vec![vec![7, 4]]];
+        assert_eq!(trees(&sampler.looking_ahead(3), 10), expected);
     }
 
     #[test]
@@ -167,6 +184,18 @@ mod tests {
         let sizes: Vec<Vec<usize>> =
             steps.iter().map(|step| step.trees.iter().map(Vec::len).collect()).collect();
         assert_eq!(sizes, [vec![4], vec![3]]);
+    }
+
+    #[test]
+    fn a_tree_that_fits_is_taken_before_one_is_split() {
+        // Two trees of four questions and two of two, four a step.
+        let groups = [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 3];
+        let trees = |seed: u64, ahead: usize| -> usize {
+            let sampler = Sampler::new(&groups, seed, 4, 4, true).looking_ahead(ahead);
+            sampler.pass(0).iter().map(|step| step.trees.len()).sum()
+        };
+        assert!((0..20).all(|seed| trees(seed, 4) == 4));
+        assert!((0..20).any(|seed| trees(seed, 1) > 4));
     }
 
     #[test]
@@ -213,10 +242,12 @@ mod tests {
             seed: u64,
             batch in 1_usize..20,
             tree in 1_usize..12,
+            ahead in 1_usize..9,
             share: bool,
             epoch in 0_u64..1000,
         ) {
-            let mut sampler = Sampler::new(&groups, seed, batch, tree, share);
+            let new = || Sampler::new(&groups, seed, batch, tree, share).looking_ahead(ahead);
+            let mut sampler = new();
             let steps = sampler.pass(epoch);
             let mut dealt: Vec<usize> =
                 steps.iter().flat_map(|step| step.trees.iter().flatten().copied()).collect();
@@ -235,7 +266,7 @@ mod tests {
                 }
             }
             // The same again, from scratch and through the cache, going backwards.
-            prop_assert_eq!(&Sampler::new(&groups, seed, batch, tree, share).pass(epoch), &steps);
+            prop_assert_eq!(&new().pass(epoch), &steps);
             for (index, step) in steps.iter().enumerate().rev() {
                 let at = epoch as usize * steps.len() + index;
                 prop_assert_eq!(sampler.step(at), Some(step));

@@ -106,6 +106,7 @@ const STAGE: Shape = Table(&[
     ("batch", Value),
     ("token_budget", Value),
     ("max_questions_per_tree", Value),
+    ("trees_ahead", Value),
     ("share_images", Value),
     ("learning_rate", Value),
     ("final_learning_rate", Value),

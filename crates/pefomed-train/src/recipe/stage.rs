@@ -38,6 +38,8 @@ pub struct Stage {
     pub token_budget: usize,
     /// Questions about one image that are answered in one tree at most.
     pub max_questions_per_tree: usize,
+    /// Trees that are looked at for one that fits into the rest of a step before one is split.
+    pub trees_ahead: usize,
     /// Whether questions about one image share it.
     pub share_images: bool,
     /// Peak of the schedule.
@@ -185,6 +187,8 @@ struct Written {
     #[serde(default = "default_token_budget")]
     token_budget: usize,
     max_questions_per_tree: Option<usize>,
+    #[serde(default = "default_trees_ahead")]
+    trees_ahead: usize,
     #[serde(default = "default_true")]
     share_images: bool,
     learning_rate: f64,
@@ -218,6 +222,10 @@ fn default_batch() -> usize {
 
 fn default_token_budget() -> usize {
     2048
+}
+
+fn default_trees_ahead() -> usize {
+    64
 }
 
 fn default_checkpoint_every() -> usize {
@@ -272,6 +280,7 @@ impl TryFrom<Written> for Stage {
             batch: written.batch,
             token_budget: written.token_budget,
             max_questions_per_tree: written.max_questions_per_tree.unwrap_or(written.batch),
+            trees_ahead: written.trees_ahead,
             share_images: written.share_images,
             learning_rate: written.learning_rate,
             final_learning_rate: written
@@ -315,6 +324,7 @@ impl From<Stage> for Written {
             batch: stage.batch,
             token_budget: stage.token_budget,
             max_questions_per_tree: Some(stage.max_questions_per_tree),
+            trees_ahead: stage.trees_ahead,
             share_images: stage.share_images,
             learning_rate: stage.learning_rate,
             final_learning_rate: Some(stage.final_learning_rate),

@@ -633,7 +633,7 @@ fn the_schema_for_editors_has_the_keys_and_defaults_of_recipes() {
     let stage = same_defaults(&properties["stage"]["items"], &recipe["stage"][0], "stage");
     let data = &properties["data"]["additionalProperties"];
     let data = same_defaults(data, &recipe["data"]["a"], "data");
-    assert_eq!((same_defaults(&schema, &recipe, ""), stage, data), (17, 14, 2));
+    assert_eq!((same_defaults(&schema, &recipe, ""), stage, data), (17, 15, 2));
     let formats: Vec<&str> = Format::ALL.into_iter().map(Format::name).collect();
     let described = &properties["data"]["additionalProperties"]["properties"]["format"]["enum"];
     assert_eq!(*described, serde_json::json!(formats));

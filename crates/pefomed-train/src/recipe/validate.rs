@@ -214,6 +214,7 @@ impl Recipe {
             ("batch", stage.batch),
             ("token_budget", stage.token_budget),
             ("max_questions_per_tree", stage.max_questions_per_tree),
+            ("trees_ahead", stage.trees_ahead),
             ("cosine_every", stage.cosine_every),
         ];
         if let Some((key, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
