@@ -27,6 +27,11 @@ impl Placement {
         Self { device: Device::flex(), dtype: DType::F64 }
     }
 
+    /// Whether what is there can be packed for this project's own kernels: single precision on the CPU.
+    pub(crate) fn has_kernels(&self) -> bool {
+        self.device == Device::flex() && self.dtype == DType::F32
+    }
+
     /// A frozen tensor. The number of values must fit the shape.
     pub fn tensor<const D: usize>(&self, values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
         let data = TensorData::new(values, shape);

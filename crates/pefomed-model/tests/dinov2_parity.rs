@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Golden, assert_close, fixture, shared, values};
+use common::{Golden, assert_close, fixture, frozen, shared, values};
 use pefomed_data::image::PixelValues;
 use pefomed_model::config::{FeatureSelection, VisionConfig};
 use pefomed_model::multimodal::VisionTower;
@@ -22,8 +22,10 @@ const CASES: [&str; 3] = ["square", "larger", "wide"];
 #[test]
 fn hidden_states_at_three_sizes_are_those_of_transformers() {
     let golden = Golden::open(&fixture("dinov2-small-random.safetensors"));
-    for (place, tolerance) in [(Placement::cpu_f64(), 1e-9), (Placement::cpu(), 1e-5)] {
-        let encoder = small(&golden, &place);
+    let plain = small(&golden, &Placement::cpu());
+    let double = small(&golden, &Placement::cpu_f64());
+    let all = [(double, 1e-9), (plain.clone(), 1e-5)].into_iter().chain(frozen(&plain));
+    for (encoder, tolerance) in all {
         for case in CASES {
             let pixels = golden.pixels(&format!("golden.{case}.pixel_values"));
             let found = values(encoder.forward(&pixels).unwrap());
@@ -81,8 +83,11 @@ fn the_published_encoder_sees_a_radiograph_as_transformers_does() {
     let Some(path) = shared("parity/dinov2-small-synpic42202.safetensors") else { return };
     let Some(encoder) = published(&Placement::cpu()) else { return };
     let golden = Golden::open(&path);
-    let found = values(encoder.forward(&golden.pixels("pixel_values")).unwrap());
-    assert_close("radiograph", &found, &golden.reals("last_hidden_state"), 1e-5);
+    let all = [(encoder.clone(), 1e-5)].into_iter().chain(frozen(&encoder));
+    for (encoder, tolerance) in all {
+        let found = values(encoder.forward(&golden.pixels("pixel_values")).unwrap());
+        assert_close("radiograph", &found, &golden.reals("last_hidden_state"), tolerance);
+    }
 }
 
 /// Channel c, row y, column x: sin(0.05 (c + 1) (y + 1)) + cos(0.03 (x + 1) + 0.001 y).

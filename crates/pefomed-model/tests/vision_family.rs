@@ -6,7 +6,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{Golden, assert_close, fixture, is_result, values};
+use common::{Golden, assert_close, fixture, frozen, is_result, values};
 use pefomed_data::image::Preprocessor;
 use pefomed_model::base::{self, ModelFiles};
 use pefomed_model::config::{EvaConfig, FeatureSelection, VisionConfig};
@@ -32,8 +32,9 @@ fn precisions() -> [(Placement, f64); 2] {
 
 fn assert_states(name: &str, cases: &[&str], state: &str, selection: FeatureSelection) {
     let golden = golden(name);
-    for (place, tolerance) in precisions() {
-        let encoder = golden.encoder(selection, &place);
+    let plain = golden.encoder(selection, &Placement::cpu());
+    let others = precisions().map(|(place, by)| (golden.encoder(selection, &place), by));
+    for (encoder, tolerance) in others.into_iter().chain(frozen(&plain)) {
         for case in cases {
             let pixels = golden.pixels(&format!("golden.{case}.pixel_values"));
             let found = values(encoder.forward(&pixels).unwrap());

@@ -4,7 +4,7 @@
 //! (see [`augmented`](crate::augmented)).
 //! Features are computed in a pass of their own, on all cores, before the first step. Small sets
 //! stay in memory; large ones go to files named by the digest of (image bytes, preprocessing,
-//! encoder weights, selection and joining of tokens), which later runs find again. A file that is cut or damaged
+//! encoder weights and their precision, selection and joining of tokens), which later runs find again. A file that is cut or damaged
 //! does not parse, and is computed anew.
 
 use std::collections::BTreeMap;
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pefomed_data::{ImageSource, files};
+use pefomed_kernels::frozen::Precision;
 use pefomed_model::multimodal::{FeatureMap, VisualFeatures};
 use pefomed_model::weights::{SafetensorsFile, TensorSource as _, TensorValues, write_safetensors};
 
@@ -111,7 +112,9 @@ impl Features {
 }
 
 fn digest(parts: &Parts, image: &[u8]) -> String {
-    let merge = format!("{}{}", parts.vision.merge, parts.vision.encoder.selection());
+    let encoder = &parts.vision.encoder;
+    let precision = encoder.precision().map_or("", Precision::name);
+    let merge = format!("{}{}{precision}", parts.vision.merge, encoder.selection());
     let identity = parts.preprocessor.identity();
     files::digest([image, identity.as_bytes(), parts.vision_digest.as_bytes(), merge.as_bytes()])
 }

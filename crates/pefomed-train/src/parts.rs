@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use pefomed_data::Tokenizer;
 use pefomed_data::image::Preprocessor;
+use pefomed_kernels::frozen::Precision;
 use pefomed_model::adapter::{LoraAdapter, LoraConfig, Site};
 use pefomed_model::base::{self, ModelFiles};
 use pefomed_model::decoder::LlamaDecoder;
@@ -83,7 +84,11 @@ impl Parts {
         let model = &recipe.model;
         let files = vision_files(model)?;
         let vision = base::load_vision(&files, model.image_size, model.selection(), place)?;
-        let tower = VisionTower { encoder: vision.encoder, merge: model.merge };
+        let encoder = match model.precision.kernel().unwrap_or_else(Precision::fastest) {
+            Precision::Bf16 => vision.encoder.freeze(Precision::Bf16)?,
+            Precision::Float32 => vision.encoder,
+        };
+        let tower = VisionTower { encoder, merge: model.merge };
         let visual_tokens = tower.tokens(model.image_size as usize)?;
         let files = decoder_files(model)?;
         let tokenizer = model.tokenizer.as_deref();

@@ -147,7 +147,7 @@ impl Panels {
         assert_eq!((a.rows(), a.columns()), (out.rows(), self.inner));
         match self.kernel {
             Kernel::Tile => {
-                self.multiply_made(out, |rows, mut left| left.pack(a.some_rows(rows)), add)
+                self.multiply_made(out, |rows, mut left| left.pack(a.some_rows(rows)), add);
             }
             Kernel::Vector if self.is_small(out.rows()) => self.multiply(out, a, add),
             // Whole blocks of rows for each thread, or panels of the few rows.

@@ -57,7 +57,7 @@ fn halves(width: usize) -> [Columns; 2] {
 }
 
 /// `silu(gate) · up`, `[T, M]`, of gates and ups `[T, 2M]`.
-fn swiglu(gate_up: &[f32], width: usize) -> Buffer {
+pub(super) fn swiglu(gate_up: &[f32], width: usize) -> Buffer {
     let mut out = Buffer::unwritten(gate_up.len() / (2 * width), width);
     // The exponential weighs as much as a dozen numbers.
     let share = share(out.len() / width, 12 * width);

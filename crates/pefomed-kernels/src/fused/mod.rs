@@ -6,8 +6,11 @@
 //! the backward pass is what cannot be had back cheaply: the products before their nonlinearity, one
 //! number a row for a norm, one a row and head for a softmax. Normed inputs and softmax weights are
 //! computed again.
+//!
+//! A block of a vision encoder ([`EncoderBlock`]) is computed by the same kernels, forward only.
 
 mod attention;
+mod encoder_block;
 mod feed_forward;
 mod low_rank;
 mod recomputed;
@@ -17,6 +20,7 @@ mod target_loss;
 mod tree_attention;
 
 pub use attention::{AttentionHalf, AttentionLayout, AttentionShape, Projected};
+pub use encoder_block::{Activation, EncoderBlock, FrozenAffine, FrozenLayerNorm};
 pub use feed_forward::{FeedForward, FeedForwardHalf};
 pub use low_rank::LowRankSite;
 pub use recomputed::Recomputed;

@@ -662,9 +662,7 @@ impl LlamaDecoder {
 
 /// Whether there are kernels for packed layers.
 fn can_be_packed(config: &LlamaConfig, place: &Placement) -> bool {
-    place.device == Placement::cpu().device
-        && place.dtype == DType::F32
-        && config.has_fused_layers()
+    place.has_kernels() && config.has_fused_layers()
 }
 
 /// A layer, and what is adapted in it.

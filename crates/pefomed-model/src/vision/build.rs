@@ -103,6 +103,7 @@ impl Vit {
             patch,
             first_norm,
             blocks,
+            frozen: None,
             last_norm,
         })
     }

@@ -7,6 +7,7 @@ mod vit;
 
 use burn::tensor::Tensor;
 use pefomed_data::image::PixelValues;
+use pefomed_kernels::frozen::Precision;
 
 use self::names::Names;
 use self::vit::Vit;
@@ -57,6 +58,27 @@ impl VisionEncoder {
         let names = Names::of(&config, |_| false);
         let vit = Vit::build(config.shape(), &names, &mut Normal::new(seed), place)?;
         Ok(Self { config, selection, names, vit: vit.cut(depth, is_normed) })
+    }
+
+    /// Packs the blocks for good: they are computed faster, and are no longer among the
+    /// [parameters](Trainable::parameters). Only the processor has kernels for this, so that an encoder
+    /// elsewhere, or in double precision, stays as it is.
+    ///
+    /// # Errors
+    /// [`ModelError::Precision`] when this processor lacks the instructions.
+    pub fn freeze(self, precision: Precision) -> Result<Self, ModelError> {
+        if !precision.is_available() {
+            return Err(ModelError::Precision { precision: precision.name() });
+        }
+        if !self.vit.place.has_kernels() {
+            return Ok(self);
+        }
+        Ok(Self { vit: self.vit.freeze(precision), ..self })
+    }
+
+    /// What the packed blocks are multiplied in; none when they are not packed.
+    pub fn precision(&self) -> Option<Precision> {
+        self.vit.frozen.as_ref().map(|(_, precision)| *precision)
     }
 
     /// Whether a left-over tensor of the file may be ignored: what the published model has beside

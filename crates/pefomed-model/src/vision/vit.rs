@@ -4,10 +4,14 @@
 //! feed-forward network. Which of the optional parts there are is the family's
 //! [`VitShape`](crate::config::VitShape).
 
+use std::sync::Arc;
+
 use burn::tensor::activation::{gelu, gelu_approximate, sigmoid, silu};
 use burn::tensor::{Tensor, TensorData};
 use pefomed_data::image::PixelValues;
 use pefomed_kernels::attention::full_attention;
+use pefomed_kernels::frozen::{FrozenLinear, Precision};
+use pefomed_kernels::fused::{self, EncoderBlock, FrozenAffine, FrozenLayerNorm};
 use pefomed_kernels::norm::layer_norm;
 
 use super::names::{Names, Projections};
@@ -33,6 +37,23 @@ impl Linear {
     }
 }
 
+/// Packs maps of the same input as one.
+fn freeze(linears: &[Linear], precision: Precision) -> FrozenAffine {
+    let weights: Vec<Vec<f32>> = linears.iter().map(|linear| read(linear.weight.clone())).collect();
+    let [_, inputs] = linears[0].weight.dims();
+    let slices: Vec<&[f32]> = weights.iter().map(Vec::as_slice).collect();
+    // Of three projections, the keys may be the one that has no bias.
+    let biased = linears.iter().any(|linear| linear.bias.is_some());
+    let bias = |linear: &Linear| match &linear.bias {
+        Some(bias) => read(bias.clone()),
+        None => vec![0.0; linear.weight.dims()[0]],
+    };
+    FrozenAffine {
+        weight: FrozenLinear::new(&slices, inputs, precision),
+        bias: biased.then(|| linears.iter().flat_map(bias).collect()),
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Norm {
     pub(super) weight: Tensor<1>,
@@ -41,6 +62,11 @@ pub(super) struct Norm {
 }
 
 impl Norm {
+    fn freeze(&self) -> FrozenLayerNorm {
+        let [weight, bias] = [&self.weight, &self.bias].map(|values| read(values.clone()));
+        FrozenLayerNorm { weight, bias, eps: self.eps as f32 }
+    }
+
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         layer_norm(x, self.weight.clone(), self.bias.clone(), self.eps)
     }
@@ -59,6 +85,28 @@ pub(super) struct Block {
     pub(super) scale2: Option<Tensor<1>>,
 }
 
+impl Block {
+    fn freeze(self, shape: &VitShape, precision: Precision) -> EncoderBlock {
+        EncoderBlock {
+            norm1: self.norm1.freeze(),
+            qkv: freeze(&self.projections, precision),
+            output: freeze(&[self.output], precision),
+            scale1: self.scale1.map(read),
+            norm2: self.norm2.freeze(),
+            fc1: freeze(&[self.fc1], precision),
+            activation: match shape.activation {
+                Activation::Gelu => fused::Activation::Gelu,
+                Activation::GeluTanh => fused::Activation::GeluTanh,
+                Activation::QuickGelu => fused::Activation::QuickGelu,
+                Activation::SwiGlu => fused::Activation::SwiGlu,
+            },
+            fc2: freeze(&[self.fc2], precision),
+            scale2: self.scale2.map(read),
+            heads: shape.heads,
+        }
+    }
+}
+
 /// A vision transformer, maybe cut after some block.
 #[derive(Clone, Debug)]
 pub(super) struct Vit {
@@ -74,6 +122,8 @@ pub(super) struct Vit {
     pub(super) patch: Linear,
     pub(super) first_norm: Option<Norm>,
     pub(super) blocks: Vec<Block>,
+    /// The blocks packed, in their place.
+    pub(super) frozen: Option<(Arc<Vec<EncoderBlock>>, Precision)>,
     pub(super) last_norm: Option<Norm>,
 }
 
@@ -82,6 +132,16 @@ impl Vit {
     pub(super) fn cut(mut self, depth: usize, is_normed: bool) -> Self {
         self.blocks.truncate(depth);
         self.last_norm = self.last_norm.filter(|_| is_normed);
+        self
+    }
+
+    /// Packs the blocks for good.
+    pub(super) fn freeze(mut self, precision: Precision) -> Self {
+        if self.frozen.is_none() {
+            let pack = |block: Block| block.freeze(&self.shape, precision);
+            let blocks = std::mem::take(&mut self.blocks).into_iter().map(pack).collect();
+            self.frozen = Some((Arc::new(blocks), precision));
+        }
         self
     }
 
@@ -107,6 +167,12 @@ impl Vit {
         }
         for block in &self.blocks {
             x = self.block(block, x);
+        }
+        if let Some((blocks, _)) = &self.frozen {
+            let shape = x.dims();
+            let mut values = read(x);
+            blocks.iter().for_each(|block| block.forward(&mut values));
+            x = self.place.tensor(values, shape);
         }
         Ok(self.last_norm.as_ref().map_or_else(|| x.clone(), |norm| norm.forward(x.clone())))
     }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{DType, Gradients, Tensor};
 use pefomed_data::image::PixelValues;
 use pefomed_data::{Item, Message, MessageTree};
+use pefomed_kernels::frozen::Precision;
 use pefomed_kernels::mapped::MappedFile;
 use pefomed_model::adapter::{LoraAdapter, LoraConfig, Site};
 use pefomed_model::config::{FeatureSelection, LlamaConfig, VisionConfig};
@@ -156,6 +157,15 @@ pub(crate) fn assert_close(what: &str, found: &[f64], expected: &[f64], toleranc
     let relative = distance(found, expected) / largest(expected);
     println!("{what}: {relative:.2e}");
     assert!(relative <= tolerance, "{what}: {relative:.3e} is above {tolerance:.0e}");
+}
+
+/// An encoder packed in every precision of this processor, with the relative difference that each may show.
+pub(crate) fn frozen(encoder: &VisionEncoder) -> Vec<(VisionEncoder, f64)> {
+    [(Precision::Float32, 1e-5), (Precision::Bf16, 3e-2)]
+        .into_iter()
+        .filter(|(precision, _)| precision.is_available())
+        .map(|(precision, tolerance)| (encoder.clone().freeze(precision).unwrap(), tolerance))
+        .collect()
 }
 
 /// Items that are all tokens.

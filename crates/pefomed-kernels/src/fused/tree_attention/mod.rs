@@ -31,7 +31,7 @@ struct Tile {
     rows: Range<usize>,
     /// Keys that all rows see; empty for rows of the root itself.
     root: Range<usize>,
-    /// Keys of the rows' own part, of which each sees its own.
+    /// Keys of the rows' own part, of which each sees its own; empty where all rows see all.
     local: Range<usize>,
 }
 
@@ -55,6 +55,9 @@ impl Tile {
     /// it sees the root, nothing of `hidden`, and then its own part up to itself.
     fn hidden(&self, row: usize, starts: &[usize]) -> (Range<usize>, usize) {
         let root = self.root.len();
+        if self.local.is_empty() {
+            return (root..root, root);
+        }
         (root..root + starts[row] - self.local.start, root + row + 1 - self.local.start)
     }
 }
@@ -91,6 +94,18 @@ impl Tiles {
             this.trees.push((tree.root.start..end, first..this.all.len()));
         }
         this
+    }
+
+    /// Rows that all see one another.
+    pub(super) fn full(rows: usize) -> Self {
+        let tile = |first: usize| Tile {
+            rows: first..(first + TILE).min(rows),
+            root: 0..rows,
+            local: rows..rows,
+        };
+        let all: Vec<Tile> = (0..rows).step_by(TILE).map(tile).collect();
+        let trees = vec![(0..rows, 0..all.len())];
+        Self { all, starts: vec![0; rows], trees }
     }
 
     fn cut(&mut self, rows: Range<usize>, root: Range<usize>) {

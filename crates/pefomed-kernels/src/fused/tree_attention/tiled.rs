@@ -41,9 +41,11 @@ impl Blocks {
     fn seen(&self, tile: &Tile, starts: &[usize], start: usize, rows: usize, to: &mut Vec<Seen>) {
         let left_out = (self.second.start - self.first) * COLUMNS;
         to.clear();
-        to.extend(tile.rows.clone().map(|row| Seen {
-            root: tile.root.len(),
-            own: starts[row] - start - left_out..row + 1 - start - left_out,
+        to.extend(tile.rows.clone().map(|row| {
+            let own = starts[row]..row + 1;
+            let own = if tile.local.is_empty() { start + left_out..start + left_out } else { own };
+            let own = own.start - start - left_out..own.end - start - left_out;
+            Seen { root: tile.root.len(), own }
         }));
         to.resize(rows, Seen::default());
     }
