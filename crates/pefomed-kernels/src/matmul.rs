@@ -194,12 +194,8 @@ impl<'a> MatrixMut<'a> {
         self,
         count: usize,
     ) -> impl IndexedParallelIterator<Item = (Range<usize>, MatrixMut<'a>)> {
-        let parts = (0..self.rows).step_by(count).map(|first| {
-            let rows = first..(first + count).min(self.rows);
-            // SAFETY: parts do not overlap, and this is gone.
-            (rows.clone(), unsafe { self.part(rows, 0..self.columns) })
-        });
-        parts.collect::<Vec<_>>().into_par_iter().with_max_len(1)
+        // SAFETY: parts do not overlap, and this is gone.
+        deal_out(self.rows, count, move |rows| unsafe { self.part(rows, 0..self.columns) })
     }
 
     /// Blocks of so many columns, the last with what is left.
@@ -207,12 +203,8 @@ impl<'a> MatrixMut<'a> {
         self,
         count: usize,
     ) -> impl IndexedParallelIterator<Item = (Range<usize>, MatrixMut<'a>)> {
-        let parts = (0..self.columns).step_by(count).map(|first| {
-            let columns = first..(first + count).min(self.columns);
-            // SAFETY: as in `into_rows`.
-            (columns.clone(), unsafe { self.part(0..self.rows, columns) })
-        });
-        parts.collect::<Vec<_>>().into_par_iter().with_max_len(1)
+        // SAFETY: as in `into_rows`.
+        deal_out(self.columns, count, move |columns| unsafe { self.part(0..self.rows, columns) })
     }
 
     /// # Safety
@@ -224,6 +216,17 @@ impl<'a> MatrixMut<'a> {
         let (rows, columns) = (rows.len(), columns.len());
         MatrixMut { first, rows, columns, row_step: self.row_step, elements: PhantomData }
     }
+}
+
+/// Parts of `length` rows or columns, so many each and the last with what is left, for threads to take.
+fn deal_out<'a>(
+    length: usize,
+    count: usize,
+    part: impl Fn(Range<usize>) -> MatrixMut<'a>,
+) -> impl IndexedParallelIterator<Item = (Range<usize>, MatrixMut<'a>)> {
+    let ranges = (0..length).step_by(count).map(|first| first..(first + count).min(length));
+    let parts: Vec<_> = ranges.map(|range| (range.clone(), part(range))).collect();
+    parts.into_par_iter().with_max_len(1)
 }
 
 impl<'a, const R: usize, const C: usize> BlockMut<'a, R, C> {

@@ -112,10 +112,9 @@ impl Sampler {
         let mut step = Step::default();
         let mut room = self.batch;
         let mut trees = VecDeque::from(trees);
-        while !trees.is_empty() {
-            let ahead = trees.iter().take(self.trees_ahead);
-            let next = ahead.take_while(|tree| tree.len() > room).count();
-            let next = if next < self.trees_ahead.min(trees.len()) { next } else { 0 };
+        loop {
+            let mut ahead = trees.iter().take(self.trees_ahead);
+            let next = ahead.position(|tree| tree.len() <= room).unwrap_or(0);
             let Some(mut tree) = trees.remove(next) else { break };
             if tree.len() > room {
                 trees.push_front(tree.split_off(room));

@@ -144,7 +144,7 @@ impl Panels {
 
     /// `out = a · matrix`, or `out += …`, on all threads. Rows or columns of `a` must be without gaps.
     pub(crate) fn multiply_rows(&self, out: MatrixMut<'_>, a: Matrix<'_>, add: bool) {
-        assert_eq!((a.rows(), a.columns()), (out.rows(), self.inner));
+        assert_eq!((a.rows(), a.columns(), self.columns), (out.rows(), self.inner, out.columns()));
         match self.kernel {
             Kernel::Tile => {
                 self.multiply_made(out, |rows, mut left| left.pack(a.some_rows(rows)), add);
@@ -175,6 +175,7 @@ impl Panels {
         add: bool,
     ) {
         assert_eq!(self.kernel, Kernel::Tile, "a left factor in tiles");
+        assert_eq!(out.columns(), self.columns);
         let rows = out.rows();
         if rows == 0 || self.columns == 0 {
             return;

@@ -55,7 +55,7 @@ pub(super) fn forward(projections: Projections<'_>, tiles: &Tiles) -> (Buffer, B
             widest!({
                 let rows = tile.rows.clone().zip(weights.chunks_exact_mut(keys));
                 for ((row, weights), logs) in rows.zip(logs.chunks_exact_mut(heads)) {
-                    let (hidden, end) = tile.hidden(row, &tiles.starts);
+                    let (hidden, end) = tile.hidden(&tiles.own[row]);
                     logs[head] = softmax(weights, hidden, end);
                 }
             });
@@ -154,7 +154,7 @@ impl Pass<'_> {
         let rows = weights.chunks_exact_mut(keys).zip(d_scores.chunks_exact_mut(keys));
         for (row, (weights, d_scores)) in tile.rows.clone().zip(rows) {
             let (log, along) = self.log_and_along(row, head);
-            let (hidden, end) = tile.hidden(row, &self.tiles.starts);
+            let (hidden, end) = tile.hidden(&self.tiles.own[row]);
             weights[hidden].fill(f32::NEG_INFINITY);
             weights[end..].fill(f32::NEG_INFINITY);
             for (weight, d_score) in weights.iter_mut().zip(d_scores) {

@@ -31,7 +31,7 @@ struct Tile {
     rows: Range<usize>,
     /// Keys that all rows see; empty for rows of the root itself.
     root: Range<usize>,
-    /// Keys of the rows' own part, of which each sees its own; empty where all rows see all.
+    /// Keys of the rows' own part, of which each sees its own.
     local: Range<usize>,
 }
 
@@ -52,13 +52,10 @@ impl Tile {
     }
 
     /// Columns of the tile's scores that a row may not see before and after those that it may:
-    /// it sees the root, nothing of `hidden`, and then its own part up to itself.
-    fn hidden(&self, row: usize, starts: &[usize]) -> (Range<usize>, usize) {
+    /// it sees the root, nothing of `hidden`, and then what it sees of its `own` part.
+    fn hidden(&self, own: &Range<usize>) -> (Range<usize>, usize) {
         let root = self.root.len();
-        if self.local.is_empty() {
-            return (root..root, root);
-        }
-        (root..root + starts[row] - self.local.start, root + row + 1 - self.local.start)
+        (root..root + own.start - self.local.start, root + own.end - self.local.start)
     }
 }
 
@@ -67,8 +64,8 @@ impl Tile {
 pub(super) struct Tiles {
     /// In the order of their rows, without gaps.
     all: Vec<Tile>,
-    /// Where the own part of each row begins.
-    starts: Vec<usize>,
+    /// What each row sees of its own part: up to itself in a message tree.
+    own: Vec<Range<usize>>,
     /// Rows of each tree, and its tiles.
     trees: Vec<(Range<usize>, Range<usize>)>,
 }
@@ -81,12 +78,12 @@ impl std::fmt::Debug for Tile {
 
 impl Tiles {
     pub(super) fn new(trees: &[TreeRanges]) -> Self {
-        let mut this = Self { all: Vec::new(), starts: Vec::new(), trees: Vec::new() };
+        let mut this = Self { all: Vec::new(), own: Vec::new(), trees: Vec::new() };
         for tree in trees {
             let first = this.all.len();
-            this.starts.extend(tree.root.clone().map(|_| tree.root.start));
+            this.own.extend(tree.root.clone().map(|row| tree.root.start..row + 1));
             for branch in &tree.branches {
-                this.starts.extend(branch.clone().map(|_| branch.start));
+                this.own.extend(branch.clone().map(|row| branch.start..row + 1));
             }
             let end = tree.branches.last().map_or(tree.root.end, |branch| branch.end);
             this.cut(tree.root.clone(), tree.root.start..tree.root.start);
@@ -98,27 +95,23 @@ impl Tiles {
 
     /// Rows that all see one another.
     pub(super) fn full(rows: usize) -> Self {
-        let tile = |first: usize| Tile {
-            rows: first..(first + TILE).min(rows),
-            root: 0..rows,
-            local: rows..rows,
-        };
-        let all: Vec<Tile> = (0..rows).step_by(TILE).map(tile).collect();
-        let trees = vec![(0..rows, 0..all.len())];
-        Self { all, starts: vec![0; rows], trees }
+        let mut this = Self { all: Vec::new(), own: vec![0..rows; rows], trees: Vec::new() };
+        this.cut(0..rows, 0..0);
+        this.trees.push((0..rows, 0..this.all.len()));
+        this
     }
 
     fn cut(&mut self, rows: Range<usize>, root: Range<usize>) {
         for first in rows.clone().step_by(TILE) {
             let rows = first..(first + TILE).min(rows.end);
-            let local = self.starts[first]..rows.end;
+            let local = self.own[first].start..self.own[rows.end - 1].end;
             self.all.push(Tile { rows, root: root.clone(), local });
         }
     }
 
     /// Number of rows.
     pub(super) fn len(&self) -> usize {
-        self.starts.len()
+        self.own.len()
     }
 
     /// The tree that a tile belongs to.

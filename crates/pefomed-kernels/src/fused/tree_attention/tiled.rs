@@ -38,14 +38,19 @@ impl Blocks {
     }
 
     /// What each row sees, and rows that see nothing up to so many.
-    fn seen(&self, tile: &Tile, starts: &[usize], start: usize, rows: usize, to: &mut Vec<Seen>) {
-        let left_out = (self.second.start - self.first) * COLUMNS;
+    fn seen(
+        &self,
+        tile: &Tile,
+        own: &[Range<usize>],
+        start: usize,
+        rows: usize,
+        to: &mut Vec<Seen>,
+    ) {
+        let left_out = start + (self.second.start - self.first) * COLUMNS;
         to.clear();
-        to.extend(tile.rows.clone().map(|row| {
-            let own = starts[row]..row + 1;
-            let own = if tile.local.is_empty() { start + left_out..start + left_out } else { own };
-            let own = own.start - start - left_out..own.end - start - left_out;
-            Seen { root: tile.root.len(), own }
+        to.extend(own[tile.rows.clone()].iter().map(|own| Seen {
+            root: tile.root.len(),
+            own: own.start - left_out..own.end - left_out,
         }));
         to.resize(rows, Seen::default());
     }
@@ -140,7 +145,7 @@ pub(super) fn forward(projections: Projections<'_>, tiles: &Tiles) -> (Buffer, B
             let (keys, values) = for_head(&packed, shape, tree, head);
             q.pack(projections.part(&tile.rows, head * dim));
             blocks.columns_of(&on, q, keys, scores);
-            blocks.seen(tile, &tiles.starts, start, q.rows(), seen);
+            blocks.seen(tile, &tiles.own, start, q.rows(), seen);
             sums.resize(seen.len(), (0.0, 0.0));
             weights.reshape(seen.len(), blocks.columns());
             softmax(scores, blocks.columns(), seen, weights, sums);
@@ -228,7 +233,7 @@ impl Pass<'_> {
             g.pack(g_rows);
             blocks.columns_of(&on, q, &packed.keys_across, scores);
             blocks.columns_of(&on, g, &packed.values_across, gradient);
-            blocks.seen(tile, &self.tiles.starts, tree_rows.start, q.rows(), seen);
+            blocks.seen(tile, &self.tiles.own, tree_rows.start, q.rows(), seen);
             self.logs(tile, head, q.rows(), logs);
             let (columns, scale) = (blocks.columns(), shape.scale());
             Backward { columns, scores, gradient, seen, logs, scale }.compute(factors);
