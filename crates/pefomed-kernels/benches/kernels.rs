@@ -81,7 +81,7 @@ fn attention_half() -> (AttentionHalf, Vec<Vec<f32>>) {
     let positions: Vec<u32> =
         (0..ROWS as u32).map(|i| if i < 270 { i } else { 270 + (i - 270) % 20 }).collect();
     let rotary = RotaryTable::new(&positions, SHAPE.head_dim, 1e4);
-    let layout = Arc::new(AttentionLayout::new(&[tree], rotary));
+    let layout = Arc::new(AttentionLayout::new(vec![tree], rotary));
     let inputs = vec![
         values(ROWS * C),
         values(RANK * C),

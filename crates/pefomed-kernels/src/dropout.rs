@@ -35,6 +35,12 @@ impl Dropout {
         Self { probability, seed, positions }
     }
 
+    /// The same for some of the positions alone.
+    #[must_use = "the dropout is returned"]
+    pub fn only(&self, rows: &[usize]) -> Self {
+        Self { positions: rows.iter().map(|&row| self.positions[row]).collect(), ..*self }
+    }
+
     /// Drops channels of `x`, `[T, C]`, and scales the rest by `1 / (1 − p)`. `site` tells the
     /// places in the model apart.
     pub fn apply(&self, x: Tensor<2>, site: u64) -> Tensor<2> {

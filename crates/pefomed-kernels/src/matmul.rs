@@ -294,6 +294,40 @@ impl Multiplier {
     }
 }
 
+/// A right factor that is multiplied more than once.
+#[derive(Clone)]
+pub(crate) enum RightFactor {
+    /// Row by row.
+    Float32 { values: Vec<f32>, columns: usize },
+    /// In the panels of a kernel.
+    Bf16(Panels),
+}
+
+impl RightFactor {
+    /// Packs `scale · b`. Rows or columns of `b` must be without gaps.
+    pub(crate) fn new(by: Multiplier, b: Matrix<'_>, scale: f32) -> Self {
+        match by {
+            Multiplier::Bf16(kernel) => Self::Bf16(Panels::new(kernel, b, scale)),
+            Multiplier::Float32 => {
+                let (rows, columns) = (b.rows(), b.columns());
+                let at = |row, column| b.values[row * b.row_step + column * b.column_step];
+                let row = |row| (0..columns).map(move |column| scale * at(row, column));
+                Self::Float32 { values: (0..rows).flat_map(row).collect(), columns }
+            }
+        }
+    }
+
+    /// `out = a · b`, or `out += …`, on this thread.
+    pub(crate) fn multiply(&self, out: MatrixMut<'_>, a: Matrix<'_>, add: bool) {
+        match self {
+            Self::Float32 { values, columns } => {
+                multiply(out, a, Matrix::new(values, a.columns(), *columns), 1.0, add);
+            }
+            Self::Bf16(panels) => panels.multiply(out, a, add),
+        }
+    }
+}
+
 /// `out = scale · a · b`, or `out += …`.
 fn multiply(out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32, add: bool) {
     assert_eq!((a.rows, a.columns, b.columns), (out.rows, b.rows, out.columns));

@@ -8,7 +8,7 @@ use pefomed_data::{Item, PackedBatch};
 use pefomed_kernels::dropout::{Dropout, PositionKey};
 
 use crate::adapter::LoraAdapter;
-use crate::decoder::{KvCache, LlamaDecoder};
+use crate::decoder::{DecodeCache, LlamaDecoder};
 use crate::error::ModelError;
 use crate::parameters::{Parameter, Trainable, read};
 use crate::projector::Projector;
@@ -155,23 +155,25 @@ impl TunedDecoder {
         let dropout = dropout
             .filter(|(probability, _)| *probability > 0.0)
             .map(|(probability, seed)| Dropout::new(probability, seed, position_keys(batch)));
-        let layout = self.decoder.batch(batch, dropout);
+        let layout = self.decoder.batch(batch, dropout).only_targets(batch);
         let hidden = self.decoder.forward(embedded, &layout, Some(&self.adapter), None);
         Ok((self.decoder.target_loss(hidden, batch), batch.targets.len()))
     }
 
-    /// Hidden states `[T, C]` of a batch, and the keys and values of every layer.
+    /// Hidden states `[B, C]` of the last position of every branch, and what decoding goes on from.
     ///
     /// # Errors
     /// As [`TunedDecoder::embed`].
-    pub fn prefill(
+    pub(crate) fn prefill(
         &self,
         batch: &PackedBatch,
         features: &FeatureMap,
-    ) -> Result<(Tensor<2>, KvCache), ModelError> {
+    ) -> Result<(Tensor<2>, DecodeCache), ModelError> {
         let embedded = self.embed(batch, features)?;
-        let layout = self.decoder.batch(batch, None);
-        let mut cache = KvCache::default();
+        let branches = batch.trees.iter().flat_map(|tree| &tree.branches);
+        let last = branches.map(|branch| branch.range.end - 1).collect();
+        let layout = self.decoder.batch(batch, None).only(last);
+        let mut cache = DecodeCache::new(batch, self.decoder.place());
         let hidden = self.decoder.forward(embedded, &layout, Some(&self.adapter), Some(&mut cache));
         Ok((hidden, cache))
     }

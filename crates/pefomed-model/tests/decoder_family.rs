@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{Golden, assert_close, fixture, single, text, values};
+use common::{Golden, assert_close, fixture, hidden_states, single, text, values};
 use pefomed_data::tree::Branch;
 use pefomed_data::{Item, MessageTree, PackedBatch};
 use pefomed_kernels::frozen::Precision;
@@ -205,8 +205,7 @@ fn a_window_is_measured_along_the_question_and_not_along_the_batch() {
         let questions = questions(&golden);
         let model = tuned(golden.decoder(&Placement::cpu_f64()));
         let hidden = |tree: &MessageTree| {
-            let (hidden, _) = model.prefill(&PackedBatch::new([tree]), &FeatureMap::new()).unwrap();
-            values(hidden)
+            values(hidden_states(&model, &PackedBatch::new([tree]), &FeatureMap::new()))
         };
         let width = model.decoder.config().hidden_size;
         let root: usize = golden.fact("root");

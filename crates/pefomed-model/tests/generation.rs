@@ -2,9 +2,10 @@
 
 mod common;
 
-use common::{random_features, random_model, text, values};
+use common::{hidden_states, random_features, random_model, text, values};
 use pefomed_data::tree::Branch;
 use pefomed_data::{Finish, Item, MessageTree, PackedBatch};
+use pefomed_kernels::frozen::Precision;
 use pefomed_model::generate::{Generated, generate};
 use pefomed_model::multimodal::{FeatureMap, TunedDecoder};
 use pefomed_model::parameters::Placement;
@@ -58,10 +59,7 @@ fn reference(model: &TunedDecoder, tree: &MessageTree, features: &FeatureMap) ->
         let whole = Branch { key: 0, prompt: sequence.clone(), answer: vec![] };
         let alone = MessageTree { key: 0, root: vec![], branches: vec![whole] };
         let batch = PackedBatch::new([&alone]);
-        let embedded = model.embed(&batch, features).unwrap();
-        let layout = model.decoder.batch(&batch, None);
-        let hidden = model.decoder.forward(embedded, &layout, Some(&model.adapter), None);
-        let logits = values(model.decoder.logits(hidden));
+        let logits = values(model.decoder.logits(hidden_states(model, &batch, features)));
         let last = &logits[logits.len() - VOCABULARY..];
         let best =
             (1..VOCABULARY).fold(0, |best, id| if last[id] > last[best] { id } else { best });
@@ -82,8 +80,13 @@ const SEED: u64 = 261;
 #[test]
 fn answers_do_not_depend_on_company_or_cache() {
     let features = random_features(2, 21);
-    for place in [Placement::cpu_f64(), Placement::cpu()] {
-        let model = random_model(VOCABULARY, false, SEED, &place);
+    let plain = [Placement::cpu_f64(), Placement::cpu()]
+        .map(|place| random_model(VOCABULARY, false, SEED, &place));
+    let packed = [Precision::Float32, Precision::fastest()].map(|precision| {
+        let model = random_model(VOCABULARY, false, SEED, &Placement::cpu());
+        TunedDecoder { decoder: model.decoder.freeze(precision).unwrap(), ..model }
+    });
+    for model in plain.into_iter().chain(packed) {
         let trees = trees();
         let split: Vec<MessageTree> = trees.iter().flat_map(MessageTree::split).collect();
         let expected: Vec<Generated> =

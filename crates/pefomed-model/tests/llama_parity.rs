@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::Tensor;
-use common::{Golden, assert_close, fixture, gradients, single, text, values};
+use common::{Golden, assert_close, fixture, gradients, hidden_states, single, text, values};
 use pefomed_data::{Item, MessageTree, PackedBatch};
 use pefomed_kernels::cross_entropy::cross_entropy_sum;
 use pefomed_model::ModelError;
@@ -154,7 +154,7 @@ fn image_embeddings_take_the_place_of_tokens_and_pass_their_gradient_on() {
         let open = PackedBatch::new([&single(1, all, &[])]);
         let embedded = values(model.embed(&open, &features).unwrap());
         assert_close("embeddings", &embedded, &golden.reals("splice.inputs_embeds"), tolerance);
-        let (hidden, _) = model.prefill(&open, &features).unwrap();
+        let hidden = hidden_states(&model, &open, &features);
         let logits = values(model.decoder.logits(hidden));
         assert_close("logits", &logits, &golden.reals("splice.logits"), tolerance);
 

@@ -7,7 +7,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use burn::tensor::{Tensor, TensorData};
-use common::{FEATURE_TOKENS, distance, gradients, largest, random_features, random_model, values};
+use common::{
+    FEATURE_TOKENS, distance, gradients, hidden_states, largest, random_features, random_model,
+    values,
+};
 use pefomed_data::tree::Branch;
 use pefomed_data::{Item, MessageTree, PackedBatch};
 use pefomed_model::multimodal::{FeatureMap, TunedDecoder};
@@ -282,10 +285,8 @@ fn a_branch_does_not_see_its_neighbours() {
     // Changing the first question's text changes the hidden states of its own branch alone.
     let model = random_model(VOCABULARY as usize, true, 11, &Placement::cpu_f64());
     let features = random_features(IMAGES, 8);
-    let hidden = |trees: &[MessageTree]| {
-        let (hidden, _) = model.prefill(&PackedBatch::new(trees), &features).unwrap();
-        values(hidden)
-    };
+    let hidden =
+        |trees: &[MessageTree]| values(hidden_states(&model, &PackedBatch::new(trees), &features));
     let trees = worked_trees();
     let mut changed = trees.clone();
     changed[0].branches[0].prompt[0] = Item::Token(40);

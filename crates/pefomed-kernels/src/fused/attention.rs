@@ -1,9 +1,11 @@
 //! The first half of a decoder layer: norm, queries, keys and values, rotary embedding, attention
 //! over message trees, output projection, residual.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use super::decoding::KeyValueCache;
 use super::low_rank::{Columns, LowRank, LowRankSite, join};
 use super::rms_norm;
 use super::rotary::RotaryTable;
@@ -46,6 +48,11 @@ impl AttentionShape {
         self.key_column(head) + self.key_heads * self.head_dim
     }
 
+    /// Keys and values of a row of queries, keys and values.
+    pub(super) fn keys_and_values(self, row: &[f32]) -> &[f32] {
+        &row[self.heads * self.head_dim..]
+    }
+
     /// Factor of the scores, `1 / √D`.
     pub(super) fn scale(self) -> f32 {
         (self.head_dim as f32).powf(-0.5)
@@ -80,11 +87,14 @@ pub struct AttentionHalf {
     weights: Arc<Projected>,
     layout: Arc<AttentionLayout>,
     sites: [Option<LowRankSite>; 4],
+    /// Rows of the output; all when there is no choice.
+    chosen: Option<Arc<[usize]>>,
 }
 
 /// What all layers share of a batch: the positions' angles and who sees whom.
 #[derive(Debug)]
 pub struct AttentionLayout {
+    trees: Vec<TreeRanges>,
     rotary: RotaryTable,
     tiles: Tiles,
 }
@@ -94,10 +104,10 @@ impl AttentionLayout {
     ///
     /// # Panics
     /// When the table is for another number of positions.
-    pub fn new(trees: &[TreeRanges], rotary: RotaryTable) -> Self {
-        let tiles = Tiles::new(trees);
+    pub fn new(trees: Vec<TreeRanges>, rotary: RotaryTable) -> Self {
+        let tiles = Tiles::new(&trees);
         assert_eq!(tiles.len(), rotary.len(), "positions of the batch");
-        Self { rotary, tiles }
+        Self { trees, rotary, tiles }
     }
 }
 
@@ -123,14 +133,25 @@ impl AttentionHalf {
         layout: Arc<AttentionLayout>,
         sites: [Option<LowRankSite>; 4],
     ) -> Self {
-        Self { weights, layout, sites }
+        Self { weights, layout, sites, chosen: None }
     }
 
-    /// The output `[T, C]`, and queries, keys and values `[T, (H + 2K)·D]`, turned to their positions,
-    /// for a cache.
-    pub fn forward_with_qkv(&self, inputs: &[&[f32]]) -> (Vec<f32>, Vec<f32>) {
+    /// The half with some rows of the output alone, `[S, C]`: the others are still attended to, but
+    /// nothing is made of what they see. For the last layer, of which only what is predicted is read.
+    #[must_use = "the half is returned"]
+    pub fn only(mut self, rows: Arc<[usize]>) -> Self {
+        if let Some((dropout, _)) = self.sites[3].as_mut().and_then(|site| site.dropout.as_mut()) {
+            *dropout = dropout.only(&rows);
+        }
+        Self { chosen: Some(rows), ..self }
+    }
+
+    /// The output, and the keys and values, for decoding what comes after the batch.
+    pub fn forward_with_cache(&self, inputs: &[&[f32]]) -> (Vec<f32>, KeyValueCache) {
         let (out, state) = self.compute(inputs);
-        (out, state.qkv.into_vec())
+        let Projected { shape, qkv, .. } = &*self.weights;
+        let trees = &self.layout.trees;
+        (out, KeyValueCache::new(*shape, qkv.multiplier(), trees, &state.qkv))
     }
 
     fn compute(&self, inputs: &[&[f32]]) -> (Vec<f32>, State) {
@@ -142,9 +163,37 @@ impl AttentionHalf {
             Projections { shape: weights.shape, by, qkv: &qkv },
             &self.layout.tiles,
         );
-        let (out, o) = weights.finish(inputs[0], &mixed, &updates);
+        let x = self.choose(inputs[0], weights.norm.len());
+        let (out, o) = weights.finish(&x, &self.choose_mixed(&mixed), &updates);
         (out, State { scales, qkv, mixed, logs, narrow: [q, k, v, o] })
     }
+
+    /// The chosen rows of a matrix of this width.
+    fn choose<'a>(&self, values: &'a [f32], width: usize) -> Cow<'a, [f32]> {
+        match &self.chosen {
+            None => Cow::Borrowed(values),
+            Some(rows) => {
+                let row = |&row: &usize| &values[row * width..(row + 1) * width];
+                Cow::Owned(rows.iter().flat_map(row).copied().collect())
+            }
+        }
+    }
+
+    fn choose_mixed<'a>(&self, mixed: &'a [f32]) -> Cow<'a, [f32]> {
+        let AttentionShape { heads, head_dim, .. } = self.weights.shape;
+        self.choose(mixed, heads * head_dim)
+    }
+}
+
+/// The gradient of all rows, `[rows, width]`, for that of the chosen ones.
+fn spread(chosen: &[usize], values: &[f32], rows: usize, width: usize) -> Buffer {
+    let mut all = Buffer::zeros(rows, width);
+    for (&row, values) in chosen.iter().zip(values.chunks_exact(width)) {
+        for (all, value) in all[row * width..(row + 1) * width].iter_mut().zip(values) {
+            *all += value;
+        }
+    }
+    all
 }
 
 impl Projected {
@@ -185,25 +234,25 @@ impl Projected {
         (out, narrow)
     }
 
-    /// One step of decoding: the output `[B, C]` for `x` `[B, C]`, where `attend` mixes values
-    /// `[B, H·D]` for queries, keys and values `[B, (H + 2K)·D]` at the positions of `rotary`. The
-    /// inputs and sites are those of [`AttentionHalf`].
+    /// One step of decoding: the output `[B, C]` for `x` `[B, C]` of the rows of `cache` at the positions
+    /// of `rotary`. The inputs and sites are those of [`AttentionHalf`].
     pub fn decode(
         &self,
         inputs: &[&[f32]],
         sites: &[Option<LowRankSite>; 4],
         rotary: &RotaryTable,
-        attend: impl FnOnce(Vec<f32>) -> Vec<f32>,
+        cache: &mut KeyValueCache,
     ) -> Vec<f32> {
         let updates = join(sites, inputs, self.qkv.multiplier());
         let (qkv, ..) = self.project(inputs[0], rotary, &updates);
-        self.finish(inputs[0], &attend(qkv.into_vec()), &updates).0
+        self.finish(inputs[0], &cache.attend(&qkv), &updates).0
     }
 }
 
 impl HostFunction for AttentionHalf {
     fn output_shape(&self, inputs: &[&[usize]]) -> [usize; 2] {
-        [inputs[0][0], self.weights.norm.len()]
+        let rows = self.chosen.as_ref().map_or(inputs[0][0], |rows| rows.len());
+        [rows, self.weights.norm.len()]
     }
 
     fn forward(&self, inputs: &[&[f32]], _keep: bool) -> (Vec<f32>, Kept) {
@@ -226,11 +275,17 @@ impl HostFunction for AttentionHalf {
         let [q_update, k_update, v_update, o_update] = join(&self.sites, inputs, by);
         let mut gradients = vec![Vec::new(); inputs.len()];
 
-        let mut d_mixed = Buffer::unwritten(rows, shape.heads * shape.head_dim);
+        let chosen = self.chosen.as_deref();
+        let mixed_width = shape.heads * shape.head_dim;
+        let mut d_mixed = Buffer::unwritten(gradient.len() / norm.len(), mixed_width);
         output.backward(gradient, &mut d_mixed, false);
         if let (Some(update), Some(narrow)) = (o_update, &state.narrow[3]) {
-            let (from, all) = ((&state.mixed[..], &narrow[..]), Columns::all(norm.len()));
-            update.backward(from, (gradient, &all), &mut d_mixed, wanted, &mut gradients);
+            let (mixed, all) = (self.choose_mixed(&state.mixed), Columns::all(norm.len()));
+            let from = (&mixed[..], &narrow[..]);
+            update.backward(from, (gradient, &all), Some(&mut d_mixed), wanted, &mut gradients);
+        }
+        if let Some(chosen) = chosen {
+            d_mixed = spread(chosen, &d_mixed, rows, mixed_width);
         }
         let tiles = &self.layout.tiles;
         let mut d_qkv = tree_attention::backward(
@@ -242,19 +297,26 @@ impl HostFunction for AttentionHalf {
         drop(d_mixed);
         self.layout.rotary.turn_back(&mut d_qkv, width, shape.heads + shape.key_heads);
 
-        let mut d_normed = Buffer::unwritten(rows, norm.len());
-        project.backward(&d_qkv, &mut d_normed, false);
+        let mut d_normed = wanted[0].then(|| Buffer::unwritten(rows, norm.len()));
+        if let Some(d_normed) = &mut d_normed {
+            project.backward(&d_qkv, d_normed, false);
+        }
         let normed = rms_norm::again(x, norm, &state.scales);
         let updates = [q_update, k_update, v_update].into_iter().zip(&state.narrow);
         for ((update, narrow), columns) in updates.zip(&shape.parts()) {
             if let (Some(update), Some(narrow)) = (update, narrow) {
                 let (from, to) = ((&normed[..], &narrow[..]), (&d_qkv[..], columns));
-                update.backward(from, to, &mut d_normed, wanted, &mut gradients);
+                update.backward(from, to, d_normed.as_deref_mut(), wanted, &mut gradients);
             }
         }
-        let mut dx = copied(gradient);
-        rms_norm::backward(x, norm, &state.scales, &d_normed, &mut dx);
-        gradients[0] = dx;
+        if let Some(d_normed) = d_normed {
+            let mut dx = match chosen {
+                None => copied(gradient),
+                Some(chosen) => spread(chosen, gradient, rows, norm.len()).into_vec(),
+            };
+            rms_norm::backward(x, norm, &state.scales, &d_normed, &mut dx);
+            gradients[0] = dx;
+        }
         gradients
     }
 }

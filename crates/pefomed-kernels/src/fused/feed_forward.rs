@@ -172,7 +172,7 @@ impl HostFunction for FeedForwardHalf {
         if let (Some(update), Some(narrow)) = (down_update, &state.narrow[2]) {
             let (product, all) = (swiglu(&state.gate_up, width), Columns::all(norm.len()));
             let (from, to) = ((&product[..], &narrow[..]), (gradient, &all));
-            update.backward(from, to, &mut d_product, wanted, &mut gradients);
+            update.backward(from, to, Some(&mut d_product), wanted, &mut gradients);
         }
         let mut d_normed = Buffer::unwritten(rows, norm.len());
         if let (Some([_, panels]), None, None) = (self.in_tiles(project), gate_update, up_update) {
@@ -191,7 +191,7 @@ impl HostFunction for FeedForwardHalf {
             for ((update, narrow), columns) in updates.zip(&halves(width)) {
                 if let (Some(update), Some(narrow)) = (update, narrow) {
                     let (from, to) = ((&normed[..], &narrow[..]), (&d_gate_up[..], columns));
-                    update.backward(from, to, &mut d_normed, wanted, &mut gradients);
+                    update.backward(from, to, Some(&mut d_normed), wanted, &mut gradients);
                 }
             }
         }

@@ -113,13 +113,13 @@ impl LowRank<'_> {
         narrow
     }
 
-    /// For the gradient in some columns of `g`: adds that of `x` to `dx`, and puts those of the
+    /// For the gradient in some columns of `g`: adds that of `x` to `dx`, if it is wanted, and puts those of the
     /// matrices that are `wanted` into their slots of `gradients`.
     pub(super) fn backward(
         &self,
         (x, narrow): (&[f32], &[f32]),
         (g, columns): (&[f32], &Columns),
-        dx: &mut [f32],
+        dx: Option<&mut [f32]>,
         wanted: &[bool],
         gradients: &mut [Vec<f32>],
     ) {
@@ -132,19 +132,24 @@ impl LowRank<'_> {
         let d_narrow = Matrix::new(&d_narrow, rows, rank);
 
         let mask = self.mask();
-        if let Some(mask) = &mask {
-            let mut update = Buffer::unwritten(rows, inputs);
-            by.multiply_rows(MatrixMut::new(&mut update, rows, inputs), d_narrow, a, 1.0, false);
-            let share = share(dx.len(), 1);
-            let read = update.par_chunks(share).zip(mask.par_chunks(share));
-            let parts = dx.par_chunks_mut(share).zip(read);
-            parts.with_max_len(1).for_each(|(dx, (update, mask))| {
-                for ((dx, update), m) in dx.iter_mut().zip(update).zip(mask) {
-                    *dx += update * m;
-                }
-            });
-        } else {
-            by.multiply_rows(MatrixMut::new(dx, rows, inputs), d_narrow, a, 1.0, true);
+        match (dx, &mask) {
+            (None, _) => {}
+            (Some(dx), None) => {
+                by.multiply_rows(MatrixMut::new(dx, rows, inputs), d_narrow, a, 1.0, true);
+            }
+            (Some(dx), Some(mask)) => {
+                let mut update = Buffer::unwritten(rows, inputs);
+                let out = MatrixMut::new(&mut update, rows, inputs);
+                by.multiply_rows(out, d_narrow, a, 1.0, false);
+                let share = share(dx.len(), 1);
+                let read = update.par_chunks(share).zip(mask.par_chunks(share));
+                let parts = dx.par_chunks_mut(share).zip(read);
+                parts.with_max_len(1).for_each(|(dx, (update, mask))| {
+                    for ((dx, update), m) in dx.iter_mut().zip(update).zip(mask) {
+                        *dx += update * m;
+                    }
+                });
+            }
         }
         let dropped = mask.map(|mask| Self::dropped(x, mask));
         let x = dropped.as_deref().unwrap_or(x);

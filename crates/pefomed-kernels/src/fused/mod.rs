@@ -7,9 +7,10 @@
 //! number a row for a norm, one a row and head for a softmax. Normed inputs and softmax weights are
 //! computed again.
 //!
-//! A block of a vision encoder ([`EncoderBlock`]) is computed by the same kernels, forward only.
+//! What is decoded token by token reads a [`KeyValueCache`]. A block of a vision encoder ([`EncoderBlock`]) is computed by the same kernels, forward only.
 
 mod attention;
+mod decoding;
 mod encoder_block;
 mod feed_forward;
 mod low_rank;
@@ -20,6 +21,7 @@ mod target_loss;
 mod tree_attention;
 
 pub use attention::{AttentionHalf, AttentionLayout, AttentionShape, Projected};
+pub use decoding::KeyValueCache;
 pub use encoder_block::{Activation, EncoderBlock, FrozenAffine, FrozenLayerNorm};
 pub use feed_forward::{FeedForward, FeedForwardHalf};
 pub use low_rank::LowRankSite;

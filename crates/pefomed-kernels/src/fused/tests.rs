@@ -116,6 +116,34 @@ impl Case {
         self.inputs.iter().map(tensor).collect()
     }
 
+    /// The weights as those of the first half of a layer.
+    fn projected(&self, precision: Precision) -> Arc<Projected> {
+        let weight = |index: usize| &self.weights[index].0[..];
+        Arc::new(Projected {
+            norm: self.norm.clone(),
+            eps: EPS as f32,
+            qkv: FrozenLinear::new(&[weight(0), weight(1), weight(2)], C, precision),
+            output: FrozenLinear::new(&[weight(3)], SHAPE.heads * SHAPE.head_dim, precision),
+            shape: SHAPE,
+        })
+    }
+
+    fn attention_half(
+        &self,
+        trees: Vec<TreeRanges>,
+        positions: &[u32],
+        precision: Precision,
+    ) -> AttentionHalf {
+        let rotary = RotaryTable::new(positions, SHAPE.head_dim, 1e4);
+        let layout = Arc::new(AttentionLayout::new(trees, rotary));
+        AttentionHalf::new(self.projected(precision), layout, self.sites())
+    }
+
+    /// The numbers of all inputs.
+    fn slices(&self) -> Vec<&[f32]> {
+        self.inputs.iter().map(|(values, _)| &values[..]).collect()
+    }
+
     /// Output and gradients of `Σ toward · output`, in float64 numbers.
     fn differentiate(
         &self,
@@ -197,17 +225,7 @@ fn attention_case(
         let mixed = TreeAttention::new(&trees, &device).forward(q, k, v);
         inputs[0].clone() + maps[3].apply(&mixed, &case.dropout)
     });
-    let weight = |index: usize| &case.weights[index].0[..];
-    let weights = Projected {
-        norm: case.norm.clone(),
-        eps: EPS as f32,
-        qkv: FrozenLinear::new(&[weight(0), weight(1), weight(2)], C, precision),
-        output: FrozenLinear::new(&[weight(3)], q, precision),
-        shape: SHAPE,
-    };
-    let rotary = RotaryTable::new(&positions, SHAPE.head_dim, 1e4);
-    let layout = Arc::new(AttentionLayout::new(&trees, rotary));
-    let half = Arc::new(AttentionHalf::new(Arc::new(weights), layout, case.sites()));
+    let half = Arc::new(case.attention_half(trees, &positions, precision));
     let ours = case.differentiate(DType::F32, |inputs| {
         apply(half.clone(), inputs[0].clone(), inputs[1..].to_vec())
     });
@@ -297,30 +315,113 @@ fn the_loss_of_a_frozen_head_is_that_of_plain_operations() {
     }
 }
 
+/// Outputs and inputs of the maps of the first half.
+const ATTENTION_WIDTHS: [[usize; 2]; 4] = [[32, C], [16, C], [16, C], [C, 32]];
+
+/// Largest difference over the largest value.
+fn apart(found: &[f32], wanted: &[f32]) -> f32 {
+    assert_eq!(found.len(), wanted.len());
+    let largest = wanted.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+    found.iter().zip(wanted).fold(0.0_f32, |most, (a, b)| most.max((a - b).abs())) / largest
+}
+
+/// Positions by which branches go on, one a step.
+const DECODED: usize = 2;
+
 #[test]
-fn queries_keys_and_values_for_a_cache_are_those_of_the_pass() {
-    let (trees, positions) = trees(&[(5, vec![3])]);
-    let widths = [[32, C], [16, C], [16, C], [C, 32]];
-    let case = Case::new(positions.len(), &widths, &[false; 4], 1);
-    let weight = |index: usize| &case.weights[index].0[..];
-    let weights = Projected {
-        norm: case.norm.clone(),
-        eps: EPS as f32,
-        qkv: FrozenLinear::new(&[weight(0), weight(1), weight(2)], C, Precision::Float32),
-        output: FrozenLinear::new(&[weight(3)], 32, Precision::Float32),
-        shape: SHAPE,
+fn positions_that_are_decoded_are_those_of_the_whole_pass() {
+    let whole = [(5, vec![3, 7, 4]), (0, vec![6, 3]), (70, vec![40])];
+    let begun = whole
+        .clone()
+        .map(|(root, branches)| (root, branches.iter().map(|length| length - DECODED).collect()));
+    let (trees_whole, positions_whole) = trees(&whole);
+    let (trees_begun, positions_begun) = trees(&begun);
+    let mut case = Case::new(positions_whole.len(), &ATTENTION_WIDTHS, &[true; 4], 8);
+    case.dropout = Dropout::new(0.0, 1, Vec::new());
+    let inputs = case.slices();
+    let with = |x: &[usize]| -> Vec<f32> {
+        x.iter().flat_map(|&row| &inputs[0][row * C..(row + 1) * C]).copied().collect()
     };
-    let rotary = RotaryTable::new(&positions, SHAPE.head_dim, 1e4);
-    let layout = Arc::new(AttentionLayout::new(&trees, rotary));
-    let half = AttentionHalf::new(Arc::new(weights), layout, case.sites());
-    let x = &case.inputs[0].0[..];
-    let (out, qkv) = half.forward_with_qkv(&[x]);
-    assert_eq!(out, half.forward(&[x], false).0);
-    // The first position is not turned: its value is the plain product.
-    let normed = super::rms_norm::forward(&x[..C], &case.norm, EPS as f32, &mut [0.0; C]);
-    let value: f32 = (0..C).map(|c| x[c] * normed[0] * case.norm[c] * weight(2)[c]).sum();
-    assert!((qkv[48] - value).abs() < 1e-5);
-    assert_eq!(qkv.len(), positions.len() * 64);
+    // Rows of the whole that the pass begins with, and the branches that go on.
+    let branches: Vec<_> = trees_whole.iter().flat_map(|tree| tree.branches.clone()).collect();
+    let mut before: Vec<usize> = Vec::new();
+    for tree in &trees_whole {
+        before.extend(tree.root.clone());
+        for branch in &tree.branches {
+            before.extend(branch.start..branch.end - DECODED);
+        }
+    }
+    for precision in [Precision::Float32, Precision::fastest()] {
+        let half = case.attention_half(trees_whole.clone(), &positions_whole, precision);
+        let (expected, _) = half.forward(&inputs, false);
+        let half = case.attention_half(trees_begun.clone(), &positions_begun, precision);
+        let first = with(&before);
+        let mut from = inputs.clone();
+        from[0] = &first;
+        let (out, mut cache) = half.forward_with_cache(&from);
+        assert_eq!(out, half.forward(&from, false).0);
+
+        let mut rows: Vec<usize> = (0..branches.len()).collect();
+        for step in 0..DECODED {
+            if step == 1 {
+                // The first, and all of the second tree, write no more.
+                cache.keep(&[1, 2, 5]);
+                rows = vec![1, 2, 5];
+            }
+            let at: Vec<usize> =
+                rows.iter().map(|&row| branches[row].end - DECODED + step).collect();
+            let positions: Vec<u32> = at.iter().map(|&at| positions_whole[at]).collect();
+            let newest = with(&at);
+            let mut from = inputs.clone();
+            from[0] = &newest;
+            let rotary = RotaryTable::new(&positions, SHAPE.head_dim, 1e4);
+            let weights = case.projected(precision);
+            let found = weights.decode(&from, &case.sites(), &rotary, &mut cache);
+            let wanted: Vec<f32> =
+                at.iter().flat_map(|&at| &expected[at * C..(at + 1) * C]).copied().collect();
+            let far = apart(&found, &wanted);
+            assert!(f64::from(far) < tolerance(precision) / 4.0, "{precision} {step} {far}");
+        }
+    }
+}
+
+#[test]
+fn chosen_rows_are_those_of_the_whole_and_pass_the_same_gradients_on() {
+    let (trees, positions) = trees(&[(9, vec![3, 5]), (20, vec![70, 4])]);
+    let rows = positions.len();
+    let case = Case::new(rows, &ATTENTION_WIDTHS, &[true; 4], 3);
+    let chosen: Vec<usize> = vec![0, 11, 10, 16, 40, rows - 1];
+    let inputs = case.slices();
+    let of_chosen = |values: &[f32]| -> Vec<f32> {
+        chosen.iter().flat_map(|&row| &values[row * C..(row + 1) * C]).copied().collect()
+    };
+    let gradient = values(5, chosen.len() * C);
+    let mut spread = vec![0.0; rows * C];
+    for (&row, gradient) in chosen.iter().zip(gradient.chunks_exact(C)) {
+        spread[row * C..(row + 1) * C].copy_from_slice(gradient);
+    }
+    for precision in [Precision::Float32, Precision::fastest()] {
+        let whole = case.attention_half(trees.clone(), &positions, precision);
+        let half = case.attention_half(trees.clone(), &positions, precision);
+        let half = half.only(chosen.clone().into());
+        let shapes: Vec<&[usize]> = case.inputs.iter().map(|(_, shape)| &shape[..]).collect();
+        assert_eq!(half.output_shape(&shapes), [chosen.len(), C]);
+
+        let ((found, kept), (expected, all_kept)) =
+            (half.forward(&inputs, true), whole.forward(&inputs, true));
+        assert!(apart(&found, &of_chosen(&expected)) < 1e-6);
+        let mut wanted = vec![true; inputs.len()];
+        let found = half.backward(&inputs, &kept, &gradient, &wanted);
+        let expected = whole.backward(&inputs, &all_kept, &spread, &wanted);
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!(apart(found, expected) < 1e-5, "{precision}");
+        }
+        // Of an input that is not learned nothing is computed, and the rest is as before.
+        wanted[0] = false;
+        let fewer = half.backward(&inputs, &kept, &gradient, &wanted);
+        assert!(fewer[0].is_empty());
+        assert_eq!(fewer[1..], found[1..]);
+    }
 }
 
 #[test]

@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use pefomed_kernels::dropout::Dropout;
 use pefomed_kernels::frozen::{FrozenLinear, Precision};
 use pefomed_kernels::fused::{
-    AttentionHalf, AttentionLayout, AttentionShape, FeedForward, FeedForwardHalf, LowRankSite,
-    Projected, Recomputed, RotaryTable,
+    AttentionHalf, AttentionLayout, AttentionShape, FeedForward, FeedForwardHalf, KeyValueCache,
+    LowRankSite, Projected, Recomputed, RotaryTable,
 };
 use pefomed_kernels::host_function;
 
 use super::llama::LlamaLayer;
 use crate::adapter::{LoraAdapter, Site};
 use crate::config::LlamaConfig;
-use crate::generate::DecodeCache;
 use crate::parameters::{Placement, read};
 
 /// One layer.
@@ -22,6 +21,16 @@ use crate::parameters::{Placement, read};
 pub(super) struct FrozenLayer {
     attention: Arc<Projected>,
     feed_forward: Arc<FeedForward>,
+}
+
+/// What a layer needs to know of a batch.
+#[derive(Clone, Copy)]
+pub(super) struct Batch<'a> {
+    pub(super) layout: &'a Arc<AttentionLayout>,
+    pub(super) adapter: Option<&'a LoraAdapter>,
+    pub(super) dropout: Option<&'a Dropout>,
+    /// Rows of the output; all when not given.
+    pub(super) only: Option<&'a Arc<[usize]>>,
 }
 
 /// Sites of the first half, in the order of its kernel's inputs.
@@ -92,19 +101,15 @@ impl FrozenLayer {
         &self,
         index: usize,
         x: Tensor<2>,
-        layout: &Arc<AttentionLayout>,
-        adapter: Option<&LoraAdapter>,
-        dropout: Option<&Dropout>,
+        batch: Batch<'_>,
         checkpointing: bool,
     ) -> Tensor<2> {
-        let (sites, mut matrices) = updates(ATTENTION, index, adapter, dropout);
-        let attention = AttentionHalf::new(self.attention.clone(), layout.clone(), sites);
+        let (attention, mut matrices) = self.attention_half(index, batch);
+        let (feed_forward, more) = self.feed_forward_half(index, batch);
         if !checkpointing {
             let x = host_function::apply(Arc::new(attention), x, matrices);
-            return self.feed_forward(index, x, adapter, dropout);
+            return host_function::apply(Arc::new(feed_forward), x, more);
         }
-        let (sites, more) = updates(FEED_FORWARD, index, adapter, dropout);
-        let feed_forward = FeedForwardHalf::new(self.feed_forward.clone(), sites);
         let layer = Recomputed::new(vec![
             (Arc::new(attention), matrices.len()),
             (Arc::new(feed_forward), more.len()),
@@ -113,24 +118,22 @@ impl FrozenLayer {
         host_function::apply(Arc::new(layer), x, matrices)
     }
 
-    /// As [`forward`](Self::forward), outside of training; also returns keys and values
-    /// `[T, K, D]`.
+    /// As [`forward`](Self::forward), outside of training; also returns keys and values.
     pub(super) fn prefill(
         &self,
         index: usize,
         x: Tensor<2>,
-        layout: &Arc<AttentionLayout>,
-        adapter: Option<&LoraAdapter>,
+        batch: Batch<'_>,
         place: &Placement,
-    ) -> (Tensor<2>, Tensor<3>, Tensor<3>) {
-        let (sites, matrices) = updates(ATTENTION, index, adapter, None);
-        let half = AttentionHalf::new(self.attention.clone(), layout.clone(), sites);
-        let [rows, width] = x.dims();
+    ) -> (Tensor<2>, KeyValueCache) {
+        let (half, matrices) = self.attention_half(index, batch);
+        let [_, width] = x.dims();
         let values = values(x, matrices);
-        let (out, qkv) = half.forward_with_qkv(&slices(&values));
-        let (_, k, v) = self.split(qkv, rows, place);
-        let x = self.feed_forward(index, place.tensor(out, [rows, width]), adapter, None);
-        (x, k, v)
+        let (out, cache) = half.forward_with_cache(&slices(&values));
+        let rows = out.len() / width;
+        let (half, matrices) = self.feed_forward_half(index, batch);
+        let x = place.tensor(out, [rows, width]);
+        (host_function::apply(Arc::new(half), x, matrices), cache)
     }
 
     /// One step of decoding for the rows of `cache`, `[B, C]`.
@@ -139,44 +142,44 @@ impl FrozenLayer {
         index: usize,
         x: Tensor<2>,
         rotary: &RotaryTable,
-        cache: &mut DecodeCache,
+        cache: &mut KeyValueCache,
         adapter: Option<&LoraAdapter>,
         place: &Placement,
     ) -> Tensor<2> {
         let (sites, matrices) = updates(ATTENTION, index, adapter, None);
         let [rows, width] = x.dims();
         let values = values(x, matrices);
-        let out = self.attention.decode(&slices(&values), &sites, rotary, |qkv| {
-            let (q, k, v) = self.split(qkv, rows, place);
-            read(cache.attend(index, None, q, k, v))
-        });
-        self.feed_forward(index, place.tensor(out, [rows, width]), adapter, None)
+        let out = self.attention.decode(&slices(&values), &sites, rotary, cache);
+        let (sites, matrices) = updates(FEED_FORWARD, index, adapter, None);
+        let half = FeedForwardHalf::new(self.feed_forward.clone(), sites);
+        host_function::apply(Arc::new(half), place.tensor(out, [rows, width]), matrices)
     }
 
-    /// Queries `[T, H, D]`, keys and values `[T, K, D]`.
-    fn split(
-        &self,
-        qkv: Vec<f32>,
-        rows: usize,
-        place: &Placement,
-    ) -> (Tensor<3>, Tensor<3>, Tensor<3>) {
-        let AttentionShape { heads, key_heads, head_dim } = self.attention.shape;
-        let all = TensorData::new(qkv, [rows, heads + 2 * key_heads, head_dim]);
-        let all = Tensor::<3>::from_data(all, (&place.device, place.dtype));
-        let part = |start, count| all.clone().narrow(1, start, count);
-        (part(0, heads), part(heads, key_heads), part(heads + key_heads, key_heads))
+    /// The first half, and the matrices of its updates.
+    fn attention_half(&self, index: usize, batch: Batch<'_>) -> (AttentionHalf, Vec<Tensor<2>>) {
+        let Batch { layout, adapter, dropout, only } = batch;
+        let (sites, matrices) = updates(ATTENTION, index, adapter, dropout);
+        let half = AttentionHalf::new(self.attention.clone(), layout.clone(), sites);
+        let half = match only {
+            Some(rows) => half.only(rows.clone()),
+            None => half,
+        };
+        (half, matrices)
     }
 
-    fn feed_forward(
+    /// The second half, and the matrices of its updates.
+    fn feed_forward_half(
         &self,
         index: usize,
-        x: Tensor<2>,
-        adapter: Option<&LoraAdapter>,
-        dropout: Option<&Dropout>,
-    ) -> Tensor<2> {
-        let (sites, matrices) = updates(FEED_FORWARD, index, adapter, dropout);
-        let half = FeedForwardHalf::new(self.feed_forward.clone(), sites);
-        host_function::apply(Arc::new(half), x, matrices)
+        batch: Batch<'_>,
+    ) -> (FeedForwardHalf, Vec<Tensor<2>>) {
+        // The first half has left the other rows out.
+        let dropout = match (batch.dropout, batch.only) {
+            (Some(dropout), Some(rows)) => Some(&dropout.only(rows)),
+            (dropout, _) => dropout,
+        };
+        let (sites, matrices) = updates(FEED_FORWARD, index, batch.adapter, dropout);
+        (FeedForwardHalf::new(self.feed_forward.clone(), sites), matrices)
     }
 }
 

@@ -17,8 +17,8 @@ use pefomed_kernels::host_function;
 use pefomed_kernels::norm::rms_norm;
 use pefomed_kernels::rotary::Rotary;
 
-use super::KvCache;
-use super::frozen::{FrozenLayer, FrozenMaps};
+use super::DecodeCache;
+use super::frozen::{Batch, FrozenLayer, FrozenMaps};
 use super::keys::KeyStyle;
 use super::table::Table;
 use crate::adapter::{LoraAdapter, Site};
@@ -218,6 +218,22 @@ enum Layers {
 pub struct DecoderBatch {
     layout: Layout,
     dropout: Option<Dropout>,
+    only: Option<Arc<[usize]>>,
+}
+
+impl DecoderBatch {
+    /// The batch with the hidden states of some rows alone, in their order: a packed last layer computes
+    /// no others.
+    #[must_use = "the batch is returned"]
+    pub fn only(self, rows: Vec<usize>) -> Self {
+        Self { only: Some(rows.into()), ..self }
+    }
+
+    /// The batch with the hidden states that the targets are predicted from.
+    #[must_use = "the batch is returned"]
+    pub fn only_targets(self, batch: &PackedBatch) -> Self {
+        self.only(batch.targets.iter().map(|target| target.position).collect())
+    }
 }
 
 /// Angles and ranges, for the kind of layers there is.
@@ -497,10 +513,10 @@ impl LlamaDecoder {
             }
             Layers::Frozen(_) => {
                 let rotary = self.rotary_table(&batch.positions);
-                Layout::Frozen(Arc::new(AttentionLayout::new(&ranges, rotary)))
+                Layout::Frozen(Arc::new(AttentionLayout::new(ranges, rotary)))
             }
         };
-        DecoderBatch { layout, dropout }
+        DecoderBatch { layout, dropout, only: None }
     }
 
     fn rotary(&self, positions: &[u32]) -> Rotary {
@@ -523,16 +539,16 @@ impl LlamaDecoder {
         all
     }
 
-    /// Hidden states after the last norm, `[T, C]`, of embedded positions `[T, C]`. A cache takes
-    /// the keys and values of every layer.
+    /// Hidden states after the last norm of embedded positions `[T, C]`: `[T, C]`, or `[S, C]` of the
+    /// rows that the batch [chooses](DecoderBatch::only). A cache takes the keys and values of every layer.
     pub fn forward(
         &self,
         embedded: Tensor<2>,
         batch: &DecoderBatch,
         adapter: Option<&LoraAdapter>,
-        mut cache: Option<&mut KvCache>,
+        mut cache: Option<&mut DecodeCache>,
     ) -> Tensor<2> {
-        let dropout = batch.dropout.as_ref();
+        let (dropout, only) = (batch.dropout.as_ref(), batch.only.as_ref());
         let mut x = embedded;
         match (&self.layers, &batch.layout) {
             (Layers::Plain(layers), Layout::Plain(layout)) => {
@@ -541,25 +557,36 @@ impl LlamaDecoder {
                     let place = Place { layer, index, adapter, dropout };
                     let (q, k, v) = self.project(place, x.clone(), rotary);
                     if let Some(cache) = &mut cache {
-                        cache.push(k.clone(), v.clone());
+                        cache.push(&k, &v);
                     }
                     let mixed = attention[index].forward(q, k, v);
                     x = self.finish_layer(place, x, mixed);
                 }
+                let x = self.last_norm(x);
+                match only {
+                    Some(rows) => self.rows(x, rows),
+                    None => x,
+                }
             }
             (Layers::Frozen(layers), Layout::Frozen(layout)) => {
                 for (index, layer) in layers.iter().enumerate() {
+                    let only = only.filter(|_| index + 1 == layers.len());
+                    let batch = Batch { layout, adapter, dropout, only };
                     if let Some(cache) = &mut cache {
-                        let (out, k, v) = layer.prefill(index, x, layout, adapter, &self.place);
-                        cache.push(k, v);
+                        let (out, keys_and_values) = layer.prefill(index, x, batch, &self.place);
+                        cache.push_frozen(keys_and_values);
                         x = out;
                     } else {
-                        x = layer.forward(index, x, layout, adapter, dropout, self.checkpointing);
+                        x = layer.forward(index, x, batch, self.checkpointing);
                     }
                 }
+                self.last_norm(x)
             }
             _ => unreachable!("a batch is laid out for the decoder that made it"),
         }
+    }
+
+    fn last_norm(&self, x: Tensor<2>) -> Tensor<2> {
         rms_norm(x, self.norm.clone(), self.config.rms_norm_eps)
     }
 
@@ -568,11 +595,10 @@ impl LlamaDecoder {
     pub(crate) fn decode(
         &self,
         embedded: Tensor<2>,
-        cache: &mut crate::generate::DecodeCache,
+        cache: &mut DecodeCache,
         adapter: Option<&LoraAdapter>,
     ) -> Tensor<2> {
-        let positions = cache.next_positions();
-        cache.begin_step();
+        let positions = cache.begin_step();
         let mut x = embedded;
         match &self.layers {
             Layers::Plain(layers) => {
@@ -580,18 +606,19 @@ impl LlamaDecoder {
                 for (index, layer) in layers.iter().enumerate() {
                     let place = Place { layer, index, adapter, dropout: None };
                     let (q, k, v) = self.project(place, x.clone(), &rotary);
-                    let mixed = cache.attend(index, self.config.window(index), q, k, v);
+                    let mixed = cache.attend(index, self.config.window(index), &q, (&k, &v));
                     x = self.finish_layer(place, x, mixed);
                 }
             }
             Layers::Frozen(layers) => {
                 let rotary = self.rotary_table(&positions);
                 for (index, layer) in layers.iter().enumerate() {
+                    let cache = cache.frozen(index);
                     x = layer.decode(index, x, &rotary, cache, adapter, &self.place);
                 }
             }
         }
-        rms_norm(x, self.norm.clone(), self.config.rms_norm_eps)
+        self.last_norm(x)
     }
 
     /// Queries `[T, H, D]`, keys and values `[T, K, D]` of a layer, turned to their positions.
@@ -629,23 +656,21 @@ impl LlamaDecoder {
     }
 
     /// Some rows of hidden states `[T, C]`.
-    pub(crate) fn rows(&self, hidden: Tensor<2>, rows: &[usize]) -> Tensor<2> {
+    fn rows(&self, hidden: Tensor<2>, rows: &[usize]) -> Tensor<2> {
         let ids: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
         let data = TensorData::new(ids, [rows.len()]);
         hidden.select(0, Tensor::<1, Int>::from_data(data, &self.place.device))
     }
 
-    /// Sum of the loss over the targets of a batch, `[1]`, from its hidden states `[T, C]`. The
-    /// batch must have a target.
+    /// Sum of the loss over the targets of a batch, `[1]`, from the hidden states that they are predicted
+    /// from, `[S, C]` ([`DecoderBatch::only_targets`]). The batch must have a target.
     pub fn target_loss(&self, hidden: Tensor<2>, batch: &PackedBatch) -> Tensor<1> {
-        let positions: Vec<usize> = batch.targets.iter().map(|target| target.position).collect();
         let tokens: Vec<u32> = batch.targets.iter().map(|target| target.token).collect();
         if let Some(head) = &self.frozen_head {
             let loss = TargetLoss::new(head.clone(), tokens);
-            let rows = self.rows(hidden, &positions);
-            return host_function::apply(Arc::new(loss), rows, Vec::new()).reshape([1]);
+            return host_function::apply(Arc::new(loss), hidden, Vec::new()).reshape([1]);
         }
-        cross_entropy_sum(self.rows(hidden, &positions), self.head(), &tokens)
+        cross_entropy_sum(hidden, self.head(), &tokens)
     }
 
     /// Logits `[T, V]` of hidden states `[T, C]`.

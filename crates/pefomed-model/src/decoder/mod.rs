@@ -7,6 +7,6 @@ mod keys;
 mod llama;
 mod table;
 
-pub use cache::KvCache;
+pub use cache::DecodeCache;
 pub(crate) use keys::KeyStyle;
 pub use llama::{DecoderBatch, LlamaDecoder};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Gradients, Tensor};
 use pefomed_data::image::PixelValues;
-use pefomed_data::{Item, Message, MessageTree};
+use pefomed_data::{Item, Message, MessageTree, PackedBatch};
 use pefomed_kernels::frozen::Precision;
 use pefomed_kernels::mapped::MappedFile;
 use pefomed_model::adapter::{LoraAdapter, LoraConfig, Site};
@@ -42,6 +42,17 @@ pub(crate) fn shared(name: &str) -> Option<PathBuf> {
     // Past the test harness, which would swallow a print.
     let _ = writeln!(std::io::stderr(), "SKIPPED: {} absent", path.display());
     None
+}
+
+/// Hidden states `[T, C]` of all positions of a batch.
+pub(crate) fn hidden_states(
+    model: &TunedDecoder,
+    batch: &PackedBatch,
+    features: &FeatureMap,
+) -> Tensor<2> {
+    let embedded = model.embed(batch, features).unwrap();
+    let layout = model.decoder.batch(batch, None);
+    model.decoder.forward(embedded, &layout, Some(&model.adapter), None)
 }
 
 /// A fixture: weights for a model, and expected results in whatever precision they are stored.

@@ -76,7 +76,7 @@ fn loss_sum(decoder: &LlamaDecoder, batch: &PackedBatch) -> burn::tensor::Tensor
             Item::Visual { .. } => 0,
         })
         .collect();
-    let layout = decoder.batch(batch, None);
+    let layout = decoder.batch(batch, None).only_targets(batch);
     let hidden = decoder.forward(decoder.embed(&tokens), &layout, None, None);
     decoder.target_loss(hidden, batch)
 }
