@@ -85,6 +85,16 @@ impl TunedDecoder {
         batch: &PackedBatch,
         features: &FeatureMap,
     ) -> Result<Tensor<2>, ModelError> {
+        self.embed_with(batch, features, |images| self.projector.forward(Tensor::cat(images, 0)))
+    }
+
+    /// As [`embed`](Self::embed), where `project` maps the visual tokens of the images.
+    fn embed_with(
+        &self,
+        batch: &PackedBatch,
+        features: &FeatureMap,
+        project: impl FnOnce(Vec<Tensor<2>>) -> Tensor<2>,
+    ) -> Result<Tensor<2>, ModelError> {
         let vocabulary = self.decoder.config().vocab_size as u32;
         let mut tokens = Vec::new();
         let mut images: BTreeMap<u32, usize> = BTreeMap::new();
@@ -121,7 +131,7 @@ impl TunedDecoder {
         if parts.is_empty() {
             return Ok(self.decoder.embed(&tokens));
         }
-        let visual = self.projector.forward(Tensor::cat(parts, 0));
+        let visual = project(parts);
         let offset = tokens.len();
         let table = if tokens.is_empty() {
             visual
@@ -169,7 +179,13 @@ impl TunedDecoder {
         batch: &PackedBatch,
         features: &FeatureMap,
     ) -> Result<(Tensor<2>, DecodeCache), ModelError> {
-        let embedded = self.embed(batch, features)?;
+        // Image by image: how the framework rounds a product depends on its number of rows, and an answer
+        // must not depend on what else is asked.
+        let project = |images: Vec<Tensor<2>>| {
+            let each = images.into_iter().map(|image| self.projector.forward(image));
+            Tensor::cat(each.collect(), 0)
+        };
+        let embedded = self.embed_with(batch, features, project)?;
         let branches = batch.trees.iter().flat_map(|tree| &tree.branches);
         let last = branches.map(|branch| branch.range.end - 1).collect();
         let layout = self.decoder.batch(batch, None).only(last);

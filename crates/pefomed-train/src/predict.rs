@@ -19,7 +19,8 @@ use crate::threads;
 pub struct Generation {
     /// Tokens of an answer at most.
     pub max_new_tokens: usize,
-    /// Questions decoded at a time: memory, not the result.
+    /// Questions decoded at a time: speed for memory. A group with more is cut, which may round its sums
+    /// differently.
     pub rows: usize,
 }
 

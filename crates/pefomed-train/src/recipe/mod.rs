@@ -296,7 +296,8 @@ pub struct Evaluation {
     /// Generation ends after so many tokens when the model writes no end token before.
     #[serde(default = "Evaluation::default_max_new_tokens")]
     pub max_new_tokens: usize,
-    /// Branches decoded at a time: memory, not the result.
+    /// Branches decoded at a time: speed for memory. A group with more is cut, which may round its sums
+    /// differently.
     #[serde(default = "Evaluation::default_rows")]
     pub rows: usize,
     /// Controls to predict beside the true images: `blank`, `shuffled`.
@@ -339,7 +340,7 @@ impl Evaluation {
     }
 
     fn default_rows() -> usize {
-        16
+        64
     }
 }
 
