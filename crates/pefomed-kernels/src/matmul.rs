@@ -14,6 +14,7 @@ use gemm::Parallelism;
 use rayon::prelude::*;
 
 use crate::bf16::{Kernel, Panels};
+use crate::frozen::Precision;
 
 /// A matrix to read: element `(i, j)` lies at `i · row_step + j · column_step`.
 #[derive(Clone, Copy, Debug)]
@@ -259,6 +260,14 @@ pub(crate) enum Multiplier {
 }
 
 impl Multiplier {
+    /// What it rounds to.
+    pub(crate) fn precision(self) -> Precision {
+        match self {
+            Self::Bf16(_) => Precision::Bf16,
+            Self::Float32 => Precision::Float32,
+        }
+    }
+
     /// `out = scale · a · b`, or `out += …`, on this thread.
     pub(crate) fn multiply(
         self,
@@ -324,6 +333,24 @@ impl RightFactor {
                 multiply(out, a, Matrix::new(values, a.columns(), *columns), 1.0, add);
             }
             Self::Bf16(panels) => panels.multiply(out, a, add),
+        }
+    }
+
+    /// [`multiply`](Self::multiply) on all threads.
+    pub(crate) fn multiply_rows(&self, out: MatrixMut<'_>, a: Matrix<'_>, add: bool) {
+        match self {
+            Self::Float32 { values, columns } => {
+                multiply_rows(out, a, Matrix::new(values, a.columns(), *columns), 1.0, add);
+            }
+            Self::Bf16(panels) => panels.multiply_rows(out, a, add),
+        }
+    }
+
+    /// How it is multiplied.
+    pub(crate) fn multiplier(&self) -> Multiplier {
+        match self {
+            Self::Float32 { .. } => Multiplier::Float32,
+            Self::Bf16(panels) => Multiplier::Bf16(panels.kernel()),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use pefomed_data::DataError;
+use pefomed_kernels::frozen::Precision;
 
 use crate::weights::{GgufFault, StoredType, TorchFault};
 
@@ -337,4 +338,12 @@ fn nearest_note(nearest: &[String]) -> String {
     }
     let names: Vec<String> = nearest.iter().map(|name| format!("`{name}`")).collect();
     format!("; the nearest names are {}", names.join(", "))
+}
+
+impl ModelError {
+    /// Passes a precision that this processor has the instructions for.
+    pub(crate) fn unless_available(precision: Precision) -> Result<(), Self> {
+        let lacking = || Self::Precision { precision: precision.name() };
+        precision.is_available().then_some(()).ok_or_else(lacking)
+    }
 }

@@ -184,6 +184,8 @@ pub struct StagePlan {
     /// Mean floating-point operations of a step, forward and backward, and to encode its images when
     /// the stage changes them.
     pub flop_per_step: f64,
+    /// Micro-batches of a step that run at one time.
+    pub micro_batches_at_a_time: usize,
     /// Bytes that the micro-batches of a step hold for their backward passes at one time, in the
     /// step where it is most.
     pub activations: usize,
@@ -242,7 +244,7 @@ impl Plan {
         };
         let mut images = StageImages::default();
         let mut stages = Vec::with_capacity(recipe.stages.len());
-        let mut largest_text = 0;
+        let mut held = 0;
         for (index, stage) in recipe.stages.iter().enumerate() {
             let Some(tokenizer) = tokenizer.as_ref().filter(|_| has_data(recipe, stage)) else {
                 stages.push(assumed_plan(&sizes, stage));
@@ -251,8 +253,7 @@ impl Plan {
             let asking = Asking::new(recipe, tokenizer, sizes.visual_tokens);
             let left_out = &mut Problems::default();
             let questions = Questions::of_stage(recipe, stage, asking, &mut images, left_out)?;
-            let held: usize = questions.messages.iter().map(|message| message.prompt.len()).sum();
-            largest_text += held * size_of::<pefomed_data::Item>();
+            held += questions.token_bytes() + questions.examples.len() * memory::EXAMPLE;
             // As the training loop draws it.
             let sampler = questions.sampler(recipe, index);
             stages.push(stage_plan(&sizes, stage, &questions, &sampler, threads));
@@ -272,7 +273,7 @@ impl Plan {
         ];
         let images = images.kept.sources().len();
         let tokens = tokenizer.map_or(sizes.decoder.vocab_size, |tokenizer| tokenizer.len());
-        let memory = Memory::new(&sizes, &stages, images, threads, tokens, largest_text);
+        let memory = Memory::new(&sizes, &stages, images, threads, tokens, held);
         Ok(Self {
             title: recipe.title.clone(),
             missing,
@@ -330,6 +331,7 @@ impl StagePlan {
             largest_micro_batch: 0,
             encoded_in_a_step: 0,
             flop_per_step: 0.0,
+            micro_batches_at_a_time: 1,
             activations: 0,
         }
     }
@@ -407,6 +409,8 @@ fn stage_plan(
             let at_a_time = cores.jobs_at_a_time(threads);
             held.sort_unstable_by(|a, b| b.cmp(a));
             plan.activations = plan.activations.max(held.iter().take(at_a_time).sum());
+            let running = at_a_time.min(held.len());
+            plan.micro_batches_at_a_time = plan.micro_batches_at_a_time.max(running);
         }
         plan.tokens_per_pass += positions.iter().sum::<usize>();
         plan.tokens_per_pass_unshared +=
@@ -420,7 +424,8 @@ fn stage_plan(
 /// Floating-point operations of one micro-batch, a multiplication with an addition counted as two.
 ///
 /// Frozen weights take 2 a position and parameter forward and 2 for the gradient to their input;
-/// trained ones 2 more for their own gradient. Each pair of a position and one that it attends to
+/// trained ones 2 more for their own gradient. What packed layers leave out, the last feed-forward network
+/// where nothing is predicted, is counted too. Each pair of a position and one that it attends to
 /// takes 4·(heads · width) forward and twice that backward; the head is computed at the positions
 /// that have a target.
 fn decoder_flop(sizes: &Sizes, stage: &Stage, batch: &MicroBatch) -> f64 {

@@ -152,13 +152,13 @@ pub struct StageImages {
 /// Tokenized questions of one stage or one prediction.
 #[derive(Clone, Debug, Default)]
 pub struct Questions {
-    /// The examples they come from.
+    /// The examples they come from, unless they were [left out](Self::without_texts).
     pub examples: Vec<Example>,
     /// One for each example.
     pub messages: Vec<Message>,
     /// Questions with the same number are about the same images.
     pub groups: Vec<usize>,
-    /// The prompts as text.
+    /// The prompts as text, likewise.
     pub prompts: Vec<String>,
     /// How many are from each data set of a stage, in their order.
     pub sizes: Vec<usize>,
@@ -267,6 +267,21 @@ impl Questions {
             example.images.iter().map(|image| table.number(image)).collect()
         })?;
         Ok(Self { sizes, ..questions })
+    }
+
+    /// What training needs of them: tokens and groups. Examples and prompts, which predictions name, take
+    /// more memory than those.
+    #[must_use = "the questions are returned"]
+    pub fn without_texts(self) -> Self {
+        Self { examples: Vec::new(), prompts: Vec::new(), ..self }
+    }
+
+    /// Bytes of the tokenized questions.
+    pub fn token_bytes(&self) -> usize {
+        let own = size_of::<Message>() + size_of::<usize>();
+        let tokens =
+            |message: &Message| size_of_val(&message.prompt[..]) + size_of_val(&message.answer[..]);
+        self.messages.iter().map(|message| own + tokens(message)).sum()
     }
 
     /// Deals the questions of a recipe's stage, counted from 0, into its steps.

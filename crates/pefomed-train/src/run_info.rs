@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use pefomed_data::{DataError, Example, ImagePlace, files};
+use pefomed_data::{DataError, ImagePlace, ImageSource, files};
 use pefomed_model::multimodal::TunedDecoder;
 use pefomed_model::parameters::Trainable as _;
 use serde::{Deserialize, Serialize};
@@ -85,15 +85,15 @@ impl RunInfo {
         }
     }
 
-    /// Notes the folders of some examples' images, and the parquet files that images are inside of.
+    /// Notes the folders of some images, and the parquet files that images are inside of.
     pub fn add_images<'a>(
         &mut self,
         run: &RunFolder,
-        examples: impl IntoIterator<Item = &'a Example>,
+        images: impl IntoIterator<Item = &'a ImageSource>,
     ) {
         let mut folders: BTreeSet<PathBuf> = self.images_dir.drain(..).collect();
         let root = std::path::absolute(run.root()).unwrap_or_else(|_| run.root().to_owned());
-        for image in examples.into_iter().flat_map(|example| &example.images) {
+        for image in images {
             let place = match &image.place {
                 ImagePlace::File(file) => folder_of(file, &image.name),
                 ImagePlace::Parquet(cell) => Some(cell.path.to_path_buf()),

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use pefomed_data::formats::Problems;
 use pefomed_data::pack::group_by_budget;
-use pefomed_data::{MessageTree, PackedBatch, files, split};
+use pefomed_data::{ImageSource, MessageTree, PackedBatch, files, split};
 use pefomed_model::multimodal::TunedDecoder;
 use pefomed_model::parameters::Trainable as _;
 
@@ -74,9 +74,8 @@ impl Training {
         }
         let mut images = StageImages::default();
         let mut left_out = Problems::default();
-        let stages = questions(&recipe, &parts, &mut images, &mut left_out)?;
+        let (stages, data_digest) = questions(&recipe, &parts, &mut images, &mut left_out)?;
         let features = Features::compute(&parts, images.kept.sources(), &run.features(), progress)?;
-        let data_digest = digest(&stages);
         Ok(Self { recipe, parts, stages, features, data_digest, start_digest, left_out, images })
     }
 
@@ -95,13 +94,18 @@ impl Training {
         let Self { recipe, parts, mut features, mut images, start_digest, .. } = self;
         let recipe = Recipe { seed, stages, ..recipe };
         let (mut left_out, known) = (Problems::default(), images.kept.sources().len());
-        let stages = questions(&recipe, &parts, &mut images, &mut left_out)?;
+        let (stages, data_digest) = questions(&recipe, &parts, &mut images, &mut left_out)?;
         // Only data that changed in the meantime has images that were not there before.
         if images.kept.sources().len() > known {
             features = Features::compute(&parts, images.kept.sources(), &run.features(), progress)?;
         }
-        let data_digest = digest(&stages);
         Ok(Self { recipe, parts, stages, features, data_digest, start_digest, left_out, images })
+    }
+
+    /// The images of all stages.
+    pub fn images(&self) -> impl Iterator<Item = &ImageSource> {
+        let StageImages { kept, changing } = &self.images;
+        kept.sources().iter().chain(changing.sources())
     }
 
     /// Names everything that decides the result of a run.
@@ -263,23 +267,22 @@ impl Training {
     }
 }
 
-/// The questions of every stage, whose images get numbers in `images`.
+/// The questions of every stage, without their texts, and a name for what is trained on. Images get numbers
+/// in `images`.
 fn questions(
     recipe: &Recipe,
     parts: &Parts,
     images: &mut StageImages,
     left_out: &mut Problems,
-) -> Result<Vec<Questions>, TrainError> {
+) -> Result<(Vec<Questions>, String), TrainError> {
     let asking = Asking::new(recipe, &parts.tokenizer, parts.visual_tokens);
-    let of_stage = |stage| Questions::of_stage(recipe, stage, asking, images, left_out);
-    recipe.stages.iter().map(of_stage).collect()
-}
-
-/// Names what is trained on.
-fn digest(stages: &[Questions]) -> String {
-    let digests: Vec<String> =
-        stages.iter().map(|questions| split::split_digest(&questions.examples)).collect();
-    files::digest(&digests)
+    let (mut stages, mut digests) = (Vec::new(), Vec::new());
+    for stage in &recipe.stages {
+        let questions = Questions::of_stage(recipe, stage, asking, images, left_out)?;
+        digests.push(split::split_digest(&questions.examples));
+        stages.push(questions.without_texts());
+    }
+    Ok((stages, files::digest(&digests)))
 }
 
 /// Values that a stage trains.

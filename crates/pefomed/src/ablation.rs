@@ -202,7 +202,7 @@ impl<'a> Study<'a> {
         metrics.write(&folder.metrics(self.split))?;
         info.title = None;
         info.images_dir.clear();
-        info.add_images(&folder, self.asked.examples());
+        info.add_images(&folder, self.asked.examples().iter().flat_map(|example| &example.images));
         info.write(&folder)?;
         let trainable = info.trainable_parameters.values().sum();
         self.context.progress.note(&format!("{name}: {}", headline(&metrics)));

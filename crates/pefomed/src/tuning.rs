@@ -143,10 +143,10 @@ pub(crate) fn describe(
     if let Some(digest) = &training.start_digest {
         info.digests.insert("start adapter".to_owned(), digest.clone());
     }
-    info.add_images(run, training.stages.iter().flat_map(|questions| &questions.examples));
+    info.add_images(run, training.images());
     if let Some(evaluation) = &recipe.evaluation {
         let examples = read_split(recipe, &evaluation.data, evaluation.split)?;
-        info.add_images(run, &examples);
+        info.add_images(run, examples.iter().flat_map(|example| &example.images));
     }
     Ok(info)
 }

@@ -149,9 +149,9 @@ fn threads_and_rows_change_no_bit() {
     pefomed(at, "predict one --threads 1 -q").ok();
     let recipe = at.join("two/recipe.toml");
     let resolved = fs::read_to_string(&recipe).unwrap();
-    assert!(resolved.contains("\nrows = 16\n"));
-    for rows in [16, 1, 4] {
-        let changed = resolved.replace("\nrows = 16\n", &format!("\nrows = {rows}\n"));
+    assert!(resolved.contains("\nrows = 64\n"));
+    for rows in [64, 1, 4] {
+        let changed = resolved.replace("\nrows = 64\n", &format!("\nrows = {rows}\n"));
         fs::write(&recipe, changed).unwrap();
         pefomed(at, "predict two --threads 2 -q").ok();
         for condition in ["", ".blank", ".shuffled"] {

@@ -97,7 +97,8 @@ pub(crate) struct Panels {
     columns: usize,
     /// Pairs of the inner dimension, with those that fill up the last instruction.
     pairs: usize,
-    /// For each panel, for each pair of the inner dimension: the panel's columns.
+    /// For each panel, for each pair of the inner dimension: the panel's columns. There may be more memory
+    /// than that.
     lines: Vec<Line>,
 }
 
@@ -111,7 +112,8 @@ impl Panels {
     fn in_place_of(lines: Vec<Line>, kernel: Kernel, b: Matrix<'_>, scale: f32) -> Self {
         let mut this = Self { lines, ..Self::empty(kernel) };
         this.reshape(b.rows(), b.columns());
-        pack::pack_right(&mut this.lines, kernel.lines(), this.pairs, b, scale);
+        let count = this.count() * this.pairs * kernel.lines();
+        pack::pack_right(&mut this.lines[..count], kernel.lines(), this.pairs, b, scale);
         this
     }
 
@@ -124,7 +126,11 @@ impl Panels {
     fn reshape(&mut self, inner: usize, columns: usize) {
         (self.inner, self.columns) = (inner, columns);
         self.pairs = inner.div_ceil(2).next_multiple_of(self.kernel.pairs());
-        self.lines.resize(self.count() * self.pairs * self.kernel.lines(), Line::ZERO);
+        // Memory that was larger before stays so, lest it be zeroed again.
+        let count = self.count() * self.pairs * self.kernel.lines();
+        if self.lines.len() < count {
+            self.lines.resize(count, Line::ZERO);
+        }
     }
 
     /// Multiplies by `scale · b` without keeping its panels: `with` is called with them.
@@ -135,6 +141,11 @@ impl Panels {
         let panels = Self::in_place_of(LINES.take(), kernel, b, scale);
         with(&panels);
         LINES.set(panels.lines);
+    }
+
+    /// The instructions that it is packed for.
+    pub(crate) fn kernel(&self) -> Kernel {
+        self.kernel
     }
 
     /// Bytes of the packed matrix.

@@ -95,7 +95,7 @@ pub(super) fn multiply_packed(
         let piece = first * STEP..(first + PIECE).min(steps) * STEP;
         let add = add || first > 0;
         for (panel, right) in right.chunks_exact(steps * STEP).enumerate() {
-            for (block, left) in left.lines.chunks_exact(steps * STEP).enumerate() {
+            for (block, left) in left.lines[..left.count()].chunks_exact(steps * STEP).enumerate() {
                 let (left, right) = (&left[piece.clone()], &right[piece.clone()]);
                 in_block(&mut edge, &mut out, (block * ROWS, panel * COLUMNS), |out| {
                     multiply_block(left, right, out, add);
@@ -136,6 +136,7 @@ pub(crate) fn multiply_part(
 pub(crate) struct LeftTiles {
     blocks: usize,
     steps: usize,
+    /// There may be more memory than the factor needs.
     lines: Vec<Line>,
 }
 
@@ -156,7 +157,15 @@ impl LeftTiles {
     /// put then.
     pub(crate) fn reshape(&mut self, rows: usize, inner: usize) {
         (self.blocks, self.steps) = (rows.div_ceil(ROWS), inner.div_ceil(2 * PAIRS));
-        self.lines.resize(self.blocks * self.steps * STEP, Line::ZERO);
+        // Memory that was larger before stays so, lest it be zeroed again.
+        if self.lines.len() < self.count() {
+            self.lines.resize(self.count(), Line::ZERO);
+        }
+    }
+
+    /// Lines that hold the factor.
+    fn count(&self) -> usize {
+        self.blocks * self.steps * STEP
     }
 
     /// Steps of 32 along the inner dimension.
@@ -171,7 +180,8 @@ impl LeftTiles {
 
     /// All blocks.
     pub(crate) fn all(&mut self) -> LeftBlocks<'_> {
-        LeftBlocks { steps: self.steps, lines: &mut self.lines }
+        let count = self.count();
+        LeftBlocks { steps: self.steps, lines: &mut self.lines[..count] }
     }
 
     /// Blocks of `rows` rows each, a multiple of those of a block, with the rows that they hold of `count`.
@@ -180,8 +190,8 @@ impl LeftTiles {
         count: usize,
         rows: usize,
     ) -> impl IndexedParallelIterator<Item = (Range<usize>, LeftBlocks<'_>)> {
-        let steps = self.steps;
-        let parts = self.lines.par_chunks_mut((rows / ROWS * steps * STEP).max(1));
+        let (steps, lines) = (self.steps, self.count());
+        let parts = self.lines[..lines].par_chunks_mut((rows / ROWS * steps * STEP).max(1));
         parts.with_max_len(1).enumerate().map(move |(part, lines)| {
             let rows = part * rows..((part + 1) * rows).min(count);
             (rows, LeftBlocks { steps, lines })

@@ -36,6 +36,17 @@ impl Precision {
         self == Self::Float32 || Kernel::best().is_some()
     }
 
+    /// How factors are multiplied in it.
+    ///
+    /// # Panics
+    /// When it is not available.
+    pub(crate) fn multiplier(self) -> Multiplier {
+        match self {
+            Self::Bf16 => Multiplier::Bf16(Kernel::best().expect("bfloat16 instructions")),
+            Self::Float32 => Multiplier::Float32,
+        }
+    }
+
     /// The word in recipes.
     pub fn name(self) -> &'static str {
         match self {
@@ -96,16 +107,15 @@ impl FrozenLinear {
     pub fn new(weights: &[&[f32]], inputs: usize, precision: Precision) -> Self {
         assert!(weights.iter().all(|weight| weight.len().is_multiple_of(inputs)));
         let outputs = weights.iter().map(|weight| weight.len()).sum::<usize>() / inputs;
-        let weight = match precision {
-            Precision::Bf16 => {
-                let kernel = Kernel::best().expect("bfloat16 instructions");
+        let weight = match precision.multiplier() {
+            Multiplier::Bf16(kernel) => {
                 // A single weight, which may be a large table, is not copied.
                 match weights {
                     [weight] => Self::bf16(kernel, weight, inputs, outputs),
                     _ => Self::bf16(kernel, &weights.concat(), inputs, outputs),
                 }
             }
-            Precision::Float32 => Weight::Float32(weights.concat()),
+            Multiplier::Float32 => Weight::Float32(weights.concat()),
         };
         Self { inputs, outputs, weight }
     }
@@ -163,10 +173,7 @@ impl FrozenLinear {
 
     /// What factors are rounded to.
     pub fn precision(&self) -> Precision {
-        match self.multiplier() {
-            Multiplier::Bf16(_) => Precision::Bf16,
-            Multiplier::Float32 => Precision::Float32,
-        }
+        self.multiplier().precision()
     }
 
     /// Bytes of the packed weight.

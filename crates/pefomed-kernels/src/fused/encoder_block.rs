@@ -7,23 +7,33 @@
     reason = "a loop is compiled for wide vectors only where it is inlined"
 )]
 
+use std::fmt;
+
 use rayon::prelude::*;
 
 use super::AttentionShape;
 use super::feed_forward::swiglu;
 use super::tree_attention::{self, Projections, Tiles};
 use crate::buffer::Buffer;
-use crate::frozen::FrozenLinear;
+use crate::frozen::Precision;
+use crate::matmul::{Matrix, MatrixMut, RightFactor};
 use crate::parallel::share;
 use crate::simd::{exp, sigmoid, sum2, widest};
 
-/// `y = x · Wᵀ + b`.
-#[derive(Clone, Debug)]
+/// `y = x · Wᵀ + b`. The weight is packed for this product alone, in half the memory of a
+/// [`FrozenLinear`](crate::frozen::FrozenLinear).
+#[derive(Clone)]
 pub struct FrozenAffine {
-    /// `W`.
-    pub weight: FrozenLinear,
-    /// `b`, if there is one.
-    pub bias: Option<Vec<f32>>,
+    inputs: usize,
+    outputs: usize,
+    across: RightFactor,
+    bias: Option<Vec<f32>>,
+}
+
+impl fmt::Debug for FrozenAffine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FrozenAffine({} → {})", self.inputs, self.outputs)
+    }
 }
 
 /// `(x − mean) / √(variance + ε) · weight + bias` over each row (arXiv 1607.06450).
@@ -76,6 +86,11 @@ pub struct EncoderBlock {
 }
 
 impl EncoderBlock {
+    /// What its products are rounded to.
+    pub fn precision(&self) -> Precision {
+        self.qkv.across.multiplier().precision()
+    }
+
     /// Replaces `x` `[T, C]` by the block's output.
     pub fn forward(&self, x: &mut [f32]) {
         let width = self.norm1.weight.len();
@@ -85,11 +100,11 @@ impl EncoderBlock {
             head_dim: width / self.heads,
         };
         let qkv = self.qkv.forward(&self.norm1.forward(x));
-        let projections = Projections { shape, by: self.qkv.weight.multiplier(), qkv: &qkv };
+        let projections = Projections { shape, by: self.qkv.across.multiplier(), qkv: &qkv };
         let (mixed, _) = tree_attention::forward(projections, &Tiles::full(x.len() / width));
         add(x, &self.output.forward(&mixed), self.scale1.as_deref(), width);
         let hidden = self.fc1.forward(&self.norm2.forward(x));
-        let hidden = self.activation.of(hidden, self.fc2.weight.inputs());
+        let hidden = self.activation.of(hidden, self.fc2.inputs);
         add(x, &self.fc2.forward(&hidden), self.scale2.as_deref(), width);
     }
 }
@@ -111,11 +126,34 @@ fn add(x: &mut [f32], y: &[f32], scale: Option<&[f32]>, width: usize) {
 }
 
 impl FrozenAffine {
+    /// Packs a weight `[N, K]`, row by row, and the bias `[N]` if there is one.
+    ///
+    /// # Panics
+    /// When the weight is not a whole number of rows, the bias of another length, or the precision not
+    /// [available](Precision::is_available).
+    pub fn new(
+        weight: &[f32],
+        inputs: usize,
+        bias: Option<Vec<f32>>,
+        precision: Precision,
+    ) -> Self {
+        let outputs = weight.len() / inputs;
+        assert!(weight.len() == outputs * inputs, "a weight of whole rows");
+        assert!(bias.as_ref().is_none_or(|bias| bias.len() == outputs), "a bias for every output");
+        let across = Matrix::new(weight, outputs, inputs).transposed();
+        Self {
+            inputs,
+            outputs,
+            across: RightFactor::new(precision.multiplier(), across, 1.0),
+            bias,
+        }
+    }
+
     fn forward(&self, x: &[f32]) -> Buffer {
-        let width = self.weight.outputs();
-        let rows = x.len() / self.weight.inputs();
+        let (rows, width) = (x.len() / self.inputs, self.outputs);
         let mut y = Buffer::unwritten(rows, width);
-        self.weight.forward(x, &mut y, false);
+        let out = MatrixMut::new(&mut y, rows, width);
+        self.across.multiply_rows(out, Matrix::new(x, rows, self.inputs), false);
         if let Some(bias) = &self.bias {
             let share = share(rows, width) * width;
             y.par_chunks_mut(share).with_max_len(1).for_each(|y| {

@@ -7,7 +7,8 @@
 //! number a row for a norm, one a row and head for a softmax. Normed inputs and softmax weights are
 //! computed again.
 //!
-//! What is decoded token by token reads a [`KeyValueCache`]. A block of a vision encoder ([`EncoderBlock`]) is computed by the same kernels, forward only.
+//! What is decoded token by token reads a [`KeyValueCache`]. A block of a vision encoder ([`EncoderBlock`])
+//! is computed by the same kernels, forward only.
 
 mod attention;
 mod decoding;

@@ -13,7 +13,7 @@ pub use vision::{
     ClipConfig, Dinov2Config, EvaConfig, FeatureSelection, SiglipConfig, VisionConfig,
 };
 
-pub(crate) use vision::{Activation, VitShape};
+pub(crate) use vision::VitShape;
 
 use crate::error::ModelError;
 

@@ -277,9 +277,7 @@ impl LlamaDecoder {
         if self.frozen_head.is_some() {
             return Ok(self);
         }
-        if !precision.is_available() {
-            return Err(ModelError::Precision { precision: precision.name() });
-        }
+        ModelError::unless_available(precision)?;
         let fused = can_be_packed(&self.config, &self.place);
         let layers = match self.layers {
             Layers::Plain(layers) if fused => {
@@ -313,9 +311,7 @@ impl LlamaDecoder {
         style: KeyStyle,
         precision: Precision,
     ) -> Result<Self, ModelError> {
-        if !precision.is_available() {
-            return Err(ModelError::Precision { precision: precision.name() });
-        }
+        ModelError::unless_available(precision)?;
         if !can_be_packed(&config, place) {
             return Self::plain(config, loader, place, style);
         }

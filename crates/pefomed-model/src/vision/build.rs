@@ -3,8 +3,8 @@
 use burn::tensor::Tensor;
 
 use super::names::{Names, Projections};
-use super::vit::{Block, Linear, Norm, Vit};
-use crate::config::{Activation, VitShape};
+use super::vit::{Block, Blocks, Linear, Norm, Vit};
+use crate::config::VitShape;
 use crate::error::ModelError;
 use crate::parameters::Placement;
 use crate::random::Normal;
@@ -102,8 +102,7 @@ impl Vit {
             positions,
             patch,
             first_norm,
-            blocks,
-            frozen: None,
+            blocks: Blocks::Plain(blocks),
             last_norm,
         })
     }
@@ -153,7 +152,7 @@ impl Parts<'_> {
     ) -> Result<Block, ModelError> {
         let (c, hidden) = (self.c, shape.hidden);
         let at = |name: &str| names.in_block(index, name);
-        let inner = if shape.activation == Activation::SwiGlu { 2 * hidden } else { hidden };
+        let inner = shape.inner_width();
         let norm1 = self.norm(&at(names.norm1), shape.eps)?;
         let projections = match names.projections {
             Projections::Apart([query, key, value]) => [

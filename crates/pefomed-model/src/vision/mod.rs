@@ -8,9 +8,10 @@ mod vit;
 use burn::tensor::Tensor;
 use pefomed_data::image::PixelValues;
 use pefomed_kernels::frozen::Precision;
+use pefomed_kernels::fused::EncoderBlock;
 
 use self::names::Names;
-use self::vit::Vit;
+use self::vit::{Blocks, Vit};
 use crate::config::{FeatureSelection, VisionConfig};
 use crate::error::ModelError;
 use crate::parameters::{Parameter, Placement, Trainable};
@@ -67,9 +68,7 @@ impl VisionEncoder {
     /// # Errors
     /// [`ModelError::Precision`] when this processor lacks the instructions.
     pub fn freeze(self, precision: Precision) -> Result<Self, ModelError> {
-        if !precision.is_available() {
-            return Err(ModelError::Precision { precision: precision.name() });
-        }
+        ModelError::unless_available(precision)?;
         if !self.vit.place.has_kernels() {
             return Ok(self);
         }
@@ -78,7 +77,10 @@ impl VisionEncoder {
 
     /// What the packed blocks are multiplied in; none when they are not packed.
     pub fn precision(&self) -> Option<Precision> {
-        self.vit.frozen.as_ref().map(|(_, precision)| *precision)
+        match &self.vit.blocks {
+            Blocks::Plain(_) => None,
+            Blocks::Frozen(blocks) => blocks.first().map(EncoderBlock::precision),
+        }
     }
 
     /// Whether a left-over tensor of the file may be ignored: what the published model has beside

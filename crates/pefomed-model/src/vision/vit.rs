@@ -10,13 +10,13 @@ use burn::tensor::activation::{gelu, gelu_approximate, sigmoid, silu};
 use burn::tensor::{Tensor, TensorData};
 use pefomed_data::image::PixelValues;
 use pefomed_kernels::attention::full_attention;
-use pefomed_kernels::frozen::{FrozenLinear, Precision};
-use pefomed_kernels::fused::{self, EncoderBlock, FrozenAffine, FrozenLayerNorm};
+use pefomed_kernels::frozen::Precision;
+use pefomed_kernels::fused::{Activation, EncoderBlock, FrozenAffine, FrozenLayerNorm};
 use pefomed_kernels::norm::layer_norm;
 
 use super::names::{Names, Projections};
 use super::position::resize_table;
-use crate::config::{Activation, VitShape};
+use crate::config::VitShape;
 use crate::error::ModelError;
 use crate::parameters::{Parameter, Placement, read};
 
@@ -41,17 +41,14 @@ impl Linear {
 fn freeze(linears: &[Linear], precision: Precision) -> FrozenAffine {
     let weights: Vec<Vec<f32>> = linears.iter().map(|linear| read(linear.weight.clone())).collect();
     let [_, inputs] = linears[0].weight.dims();
-    let slices: Vec<&[f32]> = weights.iter().map(Vec::as_slice).collect();
     // Of three projections, the keys may be the one that has no bias.
     let biased = linears.iter().any(|linear| linear.bias.is_some());
     let bias = |linear: &Linear| match &linear.bias {
         Some(bias) => read(bias.clone()),
         None => vec![0.0; linear.weight.dims()[0]],
     };
-    FrozenAffine {
-        weight: FrozenLinear::new(&slices, inputs, precision),
-        bias: biased.then(|| linears.iter().flat_map(bias).collect()),
-    }
+    let bias = biased.then(|| linears.iter().flat_map(bias).collect());
+    FrozenAffine::new(&weights.concat(), inputs, bias, precision)
 }
 
 #[derive(Clone, Debug)]
@@ -94,12 +91,7 @@ impl Block {
             scale1: self.scale1.map(read),
             norm2: self.norm2.freeze(),
             fc1: freeze(&[self.fc1], precision),
-            activation: match shape.activation {
-                Activation::Gelu => fused::Activation::Gelu,
-                Activation::GeluTanh => fused::Activation::GeluTanh,
-                Activation::QuickGelu => fused::Activation::QuickGelu,
-                Activation::SwiGlu => fused::Activation::SwiGlu,
-            },
+            activation: shape.activation,
             fc2: freeze(&[self.fc2], precision),
             scale2: self.scale2.map(read),
             heads: shape.heads,
@@ -121,26 +113,34 @@ pub(super) struct Vit {
     /// `[C, 3·P·P]`
     pub(super) patch: Linear,
     pub(super) first_norm: Option<Norm>,
-    pub(super) blocks: Vec<Block>,
-    /// The blocks packed, in their place.
-    pub(super) frozen: Option<(Arc<Vec<EncoderBlock>>, Precision)>,
+    pub(super) blocks: Blocks,
     pub(super) last_norm: Option<Norm>,
+}
+
+/// The blocks, as tensors of the framework or packed.
+#[derive(Clone, Debug)]
+pub(super) enum Blocks {
+    /// For every device, and for training the encoder itself.
+    Plain(Vec<Block>),
+    /// For the processor, frozen.
+    Frozen(Arc<Vec<EncoderBlock>>),
 }
 
 impl Vit {
     /// Leaves off what follows the first `depth` blocks, and the last norm unless it is wanted.
     pub(super) fn cut(mut self, depth: usize, is_normed: bool) -> Self {
-        self.blocks.truncate(depth);
+        if let Blocks::Plain(blocks) = &mut self.blocks {
+            blocks.truncate(depth);
+        }
         self.last_norm = self.last_norm.filter(|_| is_normed);
         self
     }
 
     /// Packs the blocks for good.
     pub(super) fn freeze(mut self, precision: Precision) -> Self {
-        if self.frozen.is_none() {
+        if let Blocks::Plain(blocks) = self.blocks {
             let pack = |block: Block| block.freeze(&self.shape, precision);
-            let blocks = std::mem::take(&mut self.blocks).into_iter().map(pack).collect();
-            self.frozen = Some((Arc::new(blocks), precision));
+            self.blocks = Blocks::Frozen(Arc::new(blocks.into_iter().map(pack).collect()));
         }
         self
     }
@@ -165,14 +165,18 @@ impl Vit {
         if let Some(norm) = &self.first_norm {
             x = norm.forward(x);
         }
-        for block in &self.blocks {
-            x = self.block(block, x);
-        }
-        if let Some((blocks, _)) = &self.frozen {
-            let shape = x.dims();
-            let mut values = read(x);
-            blocks.iter().for_each(|block| block.forward(&mut values));
-            x = self.place.tensor(values, shape);
+        match &self.blocks {
+            Blocks::Plain(blocks) => {
+                for block in blocks {
+                    x = self.block(block, x);
+                }
+            }
+            Blocks::Frozen(blocks) => {
+                let shape = x.dims();
+                let mut values = read(x);
+                blocks.iter().for_each(|block| block.forward(&mut values));
+                x = self.place.tensor(values, shape);
+            }
         }
         Ok(self.last_norm.as_ref().map_or_else(|| x.clone(), |norm| norm.forward(x.clone())))
     }
@@ -238,7 +242,12 @@ impl Vit {
             Projections::Apart(names) => names,
             Projections::Joined { .. } => ["attn.q", "attn.k", "attn.v"],
         };
-        for (index, block) in self.blocks.iter_mut().enumerate() {
+        // Packed blocks have nothing that could be trained.
+        let blocks = match &mut self.blocks {
+            Blocks::Plain(blocks) => &mut blocks[..],
+            Blocks::Frozen(_) => &mut [],
+        };
+        for (index, block) in blocks.iter_mut().enumerate() {
             let at = |name: &str| names.in_block(index, name);
             all.norm(at(names.norm1), &mut block.norm1);
             for (name, linear) in projections.into_iter().zip(&mut block.projections) {

@@ -40,6 +40,12 @@ const F32: usize = size_of::<f32>();
 const LOSS_CHUNK: usize = 256;
 /// Code, threads and allocator of the program itself, as measured with nothing loaded.
 const PROGRAM: usize = 32 << 20;
+/// What a thread keeps for itself, packed factors and pages of the allocator, and what a micro-batch on a
+/// thread of its own takes beside others, as measured with a model that weighs nothing.
+const THREAD: usize = 20 << 20;
+const WORKER: usize = 28 << 20;
+/// What reading an example leaves behind, as measured.
+pub(super) const EXAMPLE: usize = 5 << 9;
 /// Text, merges and tables of a tokenizer, and what reading them took, for each of its tokens, as
 /// measured.
 const TOKENIZER_ENTRY: usize = 7 << 8;
@@ -138,7 +144,7 @@ pub struct Memory {
     pub features_on_disk: usize,
     /// Images in flight in the encoding pass before training, or in a step that encodes its own.
     pub encoding: usize,
-    /// The program and the tokenized questions.
+    /// The program, its threads and the tokenized questions.
     pub program: usize,
     /// The decoder's tokenizer.
     pub tokenizer: usize,
@@ -170,6 +176,10 @@ impl Memory {
         let most = |of: fn(&StagePlan) -> usize| stages.iter().map(of).max().unwrap_or(0);
         let gradients = most(|stage| stage.micro_batches * stage.trainable) * F32;
         let activations = most(|stage| stage.activations);
+        let workers = match most(|stage| stage.micro_batches_at_a_time) {
+            0 | 1 => 0,
+            several => several,
+        };
         let features = sizes.feature_bytes(images);
         let in_memory = features <= MEMORY_LIMIT;
         // Stages that change their images encode those of a step before its micro-batches.
@@ -184,7 +194,7 @@ impl Memory {
             features_in_memory: if in_memory { features } else { 0 },
             features_on_disk: if in_memory { 0 } else { features },
             encoding: encoding(images.max(in_a_step)),
-            program: PROGRAM + questions,
+            program: PROGRAM + threads * THREAD + workers * WORKER + questions,
             tokenizer: tokens * TOKENIZER_ENTRY,
             loading: loading_bytes(sizes, sizes.precision),
             allocator: 0,

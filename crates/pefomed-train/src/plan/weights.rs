@@ -2,8 +2,9 @@
 //!
 //! # What is held
 //! The decoder's matrices (projections of its layers, and its head) are kept in the precision named;
-//! norms and vision encoder in float32. So is the embedding table, except where weights are left as
-//! they are stored: there a head that is the table is the same bytes.
+//! norms and vision encoder in float32, but the encoder's matrices in 2 bytes a number beside a decoder in
+//! bf16: there is one product with them. The embedding table is in float32 too, except where weights are
+//! left as they are stored: there a head that is the table is the same bytes.
 //!
 //! | precision | bytes a number |
 //! |---|---|
@@ -97,7 +98,12 @@ pub(super) fn frozen_bytes(sizes: &Sizes, precision: BasePrecision) -> usize {
     let table = decoder.vocab_size * c;
     let tables = if decoder.tie_word_embeddings { 1 } else { 2 };
     let norms = decoder.parameter_count() - layers - tables * table;
-    let rest = 4 * (norms + sizes.vision.parameter_count());
+    let encoder = 4 * sizes.vision.parameter_count();
+    let encoder = match precision {
+        BasePrecision::Bf16 => encoder - 2 * sizes.vision.block_matrices(),
+        _ => encoder,
+    };
+    let rest = 4 * norms + encoder;
     if precision.is_stored() {
         precision.bytes(layers + tables * table) + rest
     } else {

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Activation, VitShape};
+use pefomed_kernels::fused::Activation;
+
+use super::VitShape;
+use super::shape::activation;
 
 /// `config.json` of a CLIP vision encoder. Keys that are absent have the values of Hugging Face's
 /// class.
@@ -56,7 +59,7 @@ impl ClipConfig {
         if self.num_channels != 3 {
             return Some("other than 3 channels".to_owned());
         }
-        Activation::named(&self.hidden_act, &ACTIVATIONS).err()
+        activation(&self.hidden_act, &ACTIVATIONS).err()
     }
 
     pub(super) fn shape(&self) -> VitShape {
@@ -69,8 +72,7 @@ impl ClipConfig {
             side: self.image_size,
             eps: self.layer_norm_eps,
             last_eps: self.layer_norm_eps,
-            activation: Activation::named(&self.hidden_act, &ACTIVATIONS)
-                .unwrap_or(Activation::QuickGelu),
+            activation: activation(&self.hidden_act, &ACTIVATIONS).unwrap_or(Activation::QuickGelu),
             class_token: true,
             registers: 0,
             patch_bias: false,

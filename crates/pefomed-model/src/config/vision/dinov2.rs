@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Activation, VitShape};
+use pefomed_kernels::fused::Activation;
+
+use super::VitShape;
 
 /// `config.json` of a DINOv2 vision encoder, with or without registers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Activation, VitShape};
+use pefomed_kernels::fused::Activation;
+
+use super::VitShape;
 
 /// `config.json` of EVA-CLIP's ViT-g/14. The defaults are the sizes of `eva_vit_g.pth` as far as
 /// PeFoMed and MiniGPT-v2 use it, so that `{"model_type": "eva_vit_g"}` says everything.

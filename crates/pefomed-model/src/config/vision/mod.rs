@@ -20,7 +20,7 @@ use serde_json::Value;
 pub use clip::ClipConfig;
 pub use dinov2::Dinov2Config;
 pub use eva::EvaConfig;
-pub(crate) use shape::{Activation, VitShape};
+pub(crate) use shape::VitShape;
 pub use siglip::SiglipConfig;
 
 use super::unsupported;
@@ -173,6 +173,11 @@ impl VisionConfig {
     /// Number of values in the encoder, as far as its file holds what is used.
     pub fn parameter_count(&self) -> usize {
         self.shape().parameter_count()
+    }
+
+    /// Numbers in the matrices of its blocks, which [`freeze`](crate::vision::VisionEncoder::freeze) packs.
+    pub fn block_matrices(&self) -> usize {
+        self.shape().block_matrices()
     }
 
     /// Patches in a row of a square image of `size` pixels a side.

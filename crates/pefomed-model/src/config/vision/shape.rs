@@ -1,29 +1,16 @@
 //! What the vision transformers of all families have in common, in numbers and switches.
 
+use pefomed_kernels::fused::Activation;
+
 use crate::error::ModelError;
 
-/// Activation of a feed-forward network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Activation {
-    /// `x·Φ(x)`, with the error function.
-    Gelu,
-    /// Its approximation by a hyperbolic tangent.
-    GeluTanh,
-    /// `x·σ(1.702·x)`, as OpenAI's CLIP has it.
-    QuickGelu,
-    /// `silu(a)·b` with `[a, b]` the halves of the first projection's output (arXiv 2002.05202).
-    SwiGlu,
-}
-
-impl Activation {
-    /// An activation by its name in `config.json`; only some are known to each family.
-    pub(super) fn named(name: &str, known: &[(&str, Self)]) -> Result<Self, String> {
-        let found = known.iter().find(|(known, _)| *known == name);
-        found.map(|(_, activation)| *activation).ok_or_else(|| {
-            let names: Vec<String> = known.iter().map(|(name, _)| format!("`{name}`")).collect();
-            format!("activation `{name}`; {} can be had", names.join(", "))
-        })
-    }
+/// An activation by its name in `config.json`; only some are known to each family.
+pub(super) fn activation(name: &str, known: &[(&str, Activation)]) -> Result<Activation, String> {
+    let found = known.iter().find(|(known, _)| *known == name);
+    found.map(|(_, activation)| *activation).ok_or_else(|| {
+        let names: Vec<String> = known.iter().map(|(name, _)| format!("`{name}`")).collect();
+        format!("activation `{name}`; {} can be had", names.join(", "))
+    })
 }
 
 /// A vision transformer.
@@ -97,11 +84,22 @@ impl VitShape {
             + c * 3 * self.patch.pow(2)
             + bias(self.patch_bias);
         let attention = 4 * c * c + 3 * c + bias(self.key_bias);
-        let inner = if self.activation == Activation::SwiGlu { 2 * h } else { h };
+        let inner = self.inner_width();
         let network = c * inner + inner + h * c + c;
         let scales = if self.layer_scale { 2 * c } else { 0 };
         let block = attention + network + 2 * norm(true) + scales;
         embedding + self.layers * block + norm(self.first_norm) + norm(self.last_norm)
+    }
+
+    /// Outputs of the first map of a feed-forward network.
+    pub(crate) fn inner_width(&self) -> usize {
+        if self.activation == Activation::SwiGlu { 2 * self.hidden } else { self.hidden }
+    }
+
+    /// Numbers in the matrices of the blocks.
+    pub(crate) fn block_matrices(&self) -> usize {
+        let (c, h) = (self.width, self.hidden);
+        self.layers * (4 * c * c + c * self.inner_width() + h * c)
     }
 
     /// What cannot be.
