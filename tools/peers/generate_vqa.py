@@ -1,14 +1,18 @@
 """Questions a second of greedy generation on VQA-RAD: transformers' `generate`, batches of 8.
 
-    python generate_vqa.py DATA VISION DECODER.gguf [--dtype bf16] [--questions 64]
+    python generate_vqa.py DATA VISION DECODER.gguf [--dtype bf16] [--questions 64] [--adapter DIR]
 
-Batches are padded on the left; images are decoded and encoded in their batch.
+Batches are padded on the left; images are decoded and encoded in their batch. With the adapter of a run of
+this project the answers are that run's, up to rounding, and so is their length.
 """
 
 import argparse
 import time
+from pathlib import Path
 
 import torch
+from peft import PeftModel
+from safetensors.torch import load_file
 
 import common
 
@@ -24,15 +28,23 @@ def main():
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--new-tokens", type=int, default=24)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--adapter")
     options = parser.parse_args()
     torch.manual_seed(1)
     torch.set_num_threads(options.threads)
     dtype = common.dtype_of(options.dtype)
     model, tokenizer = common.load_decoder(options.decoder, dtype)
-    model = common.add_lora(model).eval()
+    if options.adapter:
+        model = PeftModel.from_pretrained(model, options.adapter, autocast_adapter_dtype=False)
+        model = model.to(dtype).eval()
+    else:
+        model = common.add_lora(model).eval()
     vision = common.load_vision(options.vision, dtype)
     hidden = model.config.hidden_size
     projector = torch.nn.Linear(vision.config.hidden_size * common.MERGE, hidden).to(dtype)
+    if options.adapter:
+        tuned = load_file(Path(options.adapter) / "projector.safetensors")
+        projector.load_state_dict({key.removeprefix("llama_proj."): v for key, v in tuned.items()})
     prompts, table = common.Prompts(tokenizer), model.get_input_embeddings()
     end = tokenizer.encode("<|im_end|>", add_special_tokens=False)[0]
     questions = common.read_questions(options.data, "test")[: options.questions]

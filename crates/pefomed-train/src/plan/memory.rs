@@ -42,10 +42,10 @@ const LOSS_CHUNK: usize = 256;
 const PROGRAM: usize = 32 << 20;
 /// What a thread keeps for itself, packed factors and pages of the allocator, and what a micro-batch on a
 /// thread of its own takes beside others, as measured with a model that weighs nothing.
-const THREAD: usize = 20 << 20;
-const WORKER: usize = 28 << 20;
+const THREAD: usize = 8 << 20;
+const WORKER: usize = 34 << 20;
 /// What reading an example leaves behind, as measured.
-pub(super) const EXAMPLE: usize = 5 << 9;
+pub(super) const EXAMPLE: usize = 7 << 9;
 /// Text, merges and tables of a tokenizer, and what reading them took, for each of its tokens, as
 /// measured.
 const TOKENIZER_ENTRY: usize = 7 << 8;
