@@ -5,7 +5,8 @@
 #
 # PYTHON names the interpreter that has the packages of tools/peers/requirements.txt. Without the three
 # paths only the block stack is measured. FEATURES names a folder that keeps this project's image features
-# for the next time. A figure is the median over the rounds.
+# for the next time, and DTYPE (float32 or bf16) the peers' number type, if it is known which is faster. A
+# figure is the median over the rounds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 json=false rounds=3

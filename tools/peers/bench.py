@@ -31,10 +31,11 @@ def peer(script, *arguments):
 
 
 class Peer:
-    """A peer's script in the number type in which it is faster, which the first run finds out."""
+    """A peer's script in the number type in which it is faster: DTYPE, or what the first run finds out."""
 
     def __init__(self, script, *arguments):
-        self.command, self.types = [script, *arguments], ["float32", "bf16"]
+        known = os.environ.get("DTYPE")
+        self.command, self.types = [script, *arguments], [known] if known else ["float32", "bf16"]
 
     def run(self):
         results = {dtype: peer(*self.command, "--dtype", dtype) for dtype in self.types}

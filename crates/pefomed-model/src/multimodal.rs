@@ -85,7 +85,11 @@ impl TunedDecoder {
         batch: &PackedBatch,
         features: &FeatureMap,
     ) -> Result<Tensor<2>, ModelError> {
-        self.embed_with(batch, features, |images| self.projector.forward(Tensor::cat(images, 0)))
+        self.embed_with(batch, features, |images| self.project(Tensor::cat(images, 0)))
+    }
+
+    fn project(&self, visual: Tensor<2>) -> Tensor<2> {
+        self.projector.forward_in(visual, self.decoder.rounds_to())
     }
 
     /// As [`embed`](Self::embed), where `project` maps the visual tokens of the images.
@@ -182,7 +186,7 @@ impl TunedDecoder {
         // Image by image: how the framework rounds a product depends on its number of rows, and an answer
         // must not depend on what else is asked.
         let project = |images: Vec<Tensor<2>>| {
-            let each = images.into_iter().map(|image| self.projector.forward(image));
+            let each = images.into_iter().map(|image| self.project(image));
             Tensor::cat(each.collect(), 0)
         };
         let embedded = self.embed_with(batch, features, project)?;

@@ -7,9 +7,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::gelu;
+use pefomed_kernels::frozen::Precision;
+use pefomed_kernels::fused::Affine;
+use pefomed_kernels::host_function::apply;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ModelError;
@@ -121,12 +125,22 @@ impl Projector {
 
     /// `[N, in] → [N, out]`.
     pub fn forward(&self, features: Tensor<2>) -> Tensor<2> {
+        self.forward_in(features, None)
+    }
+
+    /// As [`forward`](Self::forward), with this project's kernels in a precision if there is one. They are for
+    /// float32 tensors on a processor that has the instructions.
+    pub fn forward_in(&self, features: Tensor<2>, precision: Option<Precision>) -> Tensor<2> {
         let mut x = features;
-        for (index, layer) in self.layers.iter().enumerate() {
+        for (index, Layer { weight, bias }) in self.layers.iter().enumerate() {
             if index > 0 {
                 x = gelu(x);
             }
-            x = x.matmul(layer.weight.clone().transpose()) + layer.bias.clone().unsqueeze();
+            let (weight, bias) = (weight.clone(), bias.clone().unsqueeze());
+            x = match precision {
+                Some(precision) => apply(Arc::new(Affine { precision }), x, vec![weight, bias]),
+                None => x.matmul(weight.transpose()) + bias,
+            };
         }
         x
     }

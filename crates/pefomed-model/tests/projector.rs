@@ -5,7 +5,8 @@ mod common;
 use std::collections::BTreeMap;
 
 use burn::tensor::{Tensor, TensorData};
-use common::{gradients, largest, values};
+use common::{distance, gradients, largest, values};
+use pefomed_kernels::frozen::Precision;
 use pefomed_model::parameters::{Parameter, Placement, Trainable as _};
 use pefomed_model::projector::{Projector, ProjectorKind};
 use pefomed_model::random::Normal;
@@ -22,8 +23,35 @@ fn features(place: &Placement) -> Tensor<2> {
 
 /// A number that depends on every output, and not linearly.
 fn loss(projector: &Projector, place: &Placement) -> Tensor<1> {
+    loss_in(projector, place, None)
+}
+
+fn loss_in(projector: &Projector, place: &Placement, precision: Option<Precision>) -> Tensor<1> {
     let weights = place.tensor(Normal::new(4).draw(ROWS * OUTPUT, 1.0), [ROWS, OUTPUT]);
-    (projector.forward(features(place)).square() * weights).sum()
+    (projector.forward_in(features(place), precision).square() * weights).sum()
+}
+
+#[test]
+fn kernels_give_the_loss_and_the_gradients_of_the_framework() {
+    let place = Placement::cpu();
+    for kind in KINDS {
+        let mut model = Projector::draw(kind, INPUT, OUTPUT, 1, &place);
+        model.set_trainable(true);
+        let of = |precision| {
+            let loss = loss_in(&model, &place, precision);
+            let found = gradients(&mut model.clone(), &loss.backward());
+            (values(loss)[0], found)
+        };
+        let (loss, expected) = of(None);
+        for (precision, tolerance) in [(Precision::Float32, 1e-5), (Precision::fastest(), 2e-2)] {
+            let (found, gradients) = of(Some(precision));
+            assert!((found - loss).abs() < tolerance * loss.abs(), "{precision} {found} {loss}");
+            for (name, expected) in &expected {
+                let far = distance(&gradients[name], expected) / largest(expected);
+                assert!(far < tolerance, "{kind:?} {precision} {name} {far:e}");
+            }
+        }
+    }
 }
 
 #[test]

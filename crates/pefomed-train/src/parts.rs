@@ -13,7 +13,7 @@ use pefomed_model::parameters::Placement;
 use pefomed_model::projector::Projector;
 
 use crate::TrainError;
-use crate::recipe::{Adapter, Model, ModelSource, Recipe};
+use crate::recipe::{Adapter, ModelSource, Recipe};
 
 /// The frozen vision encoder and decoder of a recipe.
 pub struct Parts {
@@ -33,24 +33,24 @@ pub struct Parts {
     pub tokenizer: Tokenizer,
 }
 
-/// Files of the vision encoder.
+/// Files of a vision encoder.
 ///
 /// # Errors
-/// When there are none at the place the recipe names.
-pub fn vision_files(model: &Model) -> Result<ModelFiles, TrainError> {
-    Ok(match &model.vision {
+/// When there are none.
+pub fn vision_files(source: &ModelSource) -> Result<ModelFiles, TrainError> {
+    Ok(match source {
         ModelSource::Path(path) => ModelFiles::at(path)?,
         ModelSource::Hub(name) => ModelFiles::from_hub(name)?,
         ModelSource::Embedded(name) => ModelFiles::embedded_vision(name)?,
     })
 }
 
-/// Files of the decoder.
+/// Files of a decoder.
 ///
 /// # Errors
-/// When there are none at the place the recipe names.
-pub fn decoder_files(model: &Model) -> Result<ModelFiles, TrainError> {
-    Ok(match &model.decoder {
+/// When there are none.
+pub fn decoder_files(source: &ModelSource) -> Result<ModelFiles, TrainError> {
+    Ok(match source {
         ModelSource::Path(path) => ModelFiles::at(path)?,
         ModelSource::Hub(name) => ModelFiles::from_hub(name)?,
         ModelSource::Embedded(name) => ModelFiles::embedded_decoder(name)?,
@@ -82,7 +82,7 @@ impl Parts {
     /// Whatever is wrong with the files, by name.
     pub fn load(recipe: &Recipe, place: &Placement) -> Result<Self, TrainError> {
         let model = &recipe.model;
-        let files = vision_files(model)?;
+        let files = vision_files(&model.vision)?;
         let vision = base::load_vision(&files, model.image_size, model.selection(), place)?;
         let encoder = match model.precision.kernel().unwrap_or_else(Precision::fastest) {
             Precision::Bf16 => vision.encoder.freeze(Precision::Bf16)?,
@@ -90,7 +90,7 @@ impl Parts {
         };
         let tower = VisionTower { encoder, merge: model.merge };
         let visual_tokens = tower.tokens(model.image_size as usize)?;
-        let files = decoder_files(model)?;
+        let files = decoder_files(&model.decoder)?;
         let tokenizer = model.tokenizer.as_deref();
         let decoder = match model.precision.kernel() {
             Some(precision) => {

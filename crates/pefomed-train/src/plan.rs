@@ -64,7 +64,11 @@ impl Sizes {
     /// A model that is not there or not supported, by name; an image size that the encoder cannot
     /// cut into patches.
     pub fn read(recipe: &Recipe) -> Result<Self, TrainError> {
-        Self::of(recipe, &vision_files(&recipe.model)?, &decoder_files(&recipe.model)?)
+        Self::of(
+            recipe,
+            &vision_files(&recipe.model.vision)?,
+            &decoder_files(&recipe.model.decoder)?,
+        )
     }
 
     fn of(recipe: &Recipe, vision: &ModelFiles, decoder: &ModelFiles) -> Result<Self, TrainError> {
@@ -233,7 +237,7 @@ impl Plan {
     /// [`TrainError::ReservedText`] for an example that cannot become a prompt.
     pub fn new(recipe: &Recipe, threads: usize) -> Result<Self, TrainError> {
         let sizes = Sizes::read(recipe)?;
-        let files = decoder_files(&recipe.model)?;
+        let files = decoder_files(&recipe.model.decoder)?;
         let (template, own) = (recipe.model.template, recipe.model.tokenizer.as_deref());
         let mut missing = missing_data(recipe);
         let tokenizer = if own.is_none() && lacks_tokenizer(&files) {

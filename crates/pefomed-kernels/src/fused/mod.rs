@@ -10,6 +10,7 @@
 //! What is decoded token by token reads a [`KeyValueCache`]. A block of a vision encoder ([`EncoderBlock`])
 //! is computed by the same kernels, forward only.
 
+mod affine;
 mod attention;
 mod decoding;
 mod encoder_block;
@@ -21,6 +22,7 @@ mod rotary;
 mod target_loss;
 mod tree_attention;
 
+pub use affine::Affine;
 pub use attention::{AttentionHalf, AttentionLayout, AttentionShape, Projected};
 pub use decoding::KeyValueCache;
 pub use encoder_block::{Activation, EncoderBlock, FrozenAffine, FrozenLayerNorm};

@@ -96,6 +96,11 @@ impl FrozenLayer {
         linears.into_iter().map(FrozenLinear::bytes).sum()
     }
 
+    /// What its products are rounded to.
+    pub(super) fn precision(&self) -> Precision {
+        self.attention.qkv.precision()
+    }
+
     /// The layer on a packed batch, `[T, C]`. With `checkpointing` it keeps its input alone.
     pub(super) fn forward(
         &self,

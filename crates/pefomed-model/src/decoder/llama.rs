@@ -368,6 +368,18 @@ impl LlamaDecoder {
         }
     }
 
+    /// What packed layers round factors to, which products beside them may do as well; none where nothing is
+    /// rounded.
+    pub(crate) fn rounds_to(&self) -> Option<Precision> {
+        match &self.layers {
+            Layers::Plain(_) => None,
+            Layers::Frozen(layers) => {
+                let precision = layers.first().map(FrozenLayer::precision);
+                precision.filter(|precision| *precision != Precision::Float32)
+            }
+        }
+    }
+
     /// Takes the weights under Hugging Face names.
     ///
     /// # Errors

@@ -1,16 +1,14 @@
 //! `pefomed merge`: an adapter into its base, verified.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use pefomed_model::base::ModelFiles;
 use pefomed_model::merge::{MergeOptions, MergedType, merge};
+use pefomed_train::parts::decoder_files;
+use pefomed_train::recipe::ModelSource;
 
 use crate::context::Context;
-
-/// What a name of something inside the program begins with.
-const EMBEDDED: &str = "embedded:";
 
 /// Merge an adapter into its base, for programs without adapters.
 #[derive(Args, Debug)]
@@ -23,8 +21,8 @@ Examples:
   pefomed merge models/smollm2.gguf runs/vqa-rad/adapter --out merged --dtype float32
   pefomed merge embedded:tiny runs/demo/adapter --out merged")]
 pub(crate) struct Arguments {
-    /// The decoder: a folder in Hugging Face layout, a GGUF file, or `embedded:tiny`.
-    base: PathBuf,
+    /// The decoder: a folder in Hugging Face layout, a GGUF file, `hub:owner/name`, or `embedded:tiny`.
+    base: ModelSource,
     /// The adapter folder.
     adapter: PathBuf,
     /// The folder to be written; it must not be there yet.
@@ -58,16 +56,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
         shard_bytes: (arguments.shard_size * 1e9) as u64,
         text: arguments.text.clone(),
     };
-    let base = base_files(&arguments.base)?;
+    let base = decoder_files(&arguments.base)?;
     let merged = merge(&base, &arguments.adapter, &arguments.out, &options)?;
     context.output.result(&merged.to_text(), &merged)?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn base_files(path: &Path) -> anyhow::Result<ModelFiles> {
-    let name = path.to_str().and_then(|text| text.strip_prefix(EMBEDDED));
-    Ok(match name {
-        Some(name) => ModelFiles::embedded_decoder(name)?,
-        None => ModelFiles::at(path)?,
-    })
 }
