@@ -176,7 +176,9 @@ impl CachedTree {
                     }
                 }
                 let inverse = 1.0 / sum;
-                mixed.iter_mut().for_each(|mixed| *mixed *= inverse);
+                for mixed in mixed {
+                    *mixed *= inverse;
+                }
             }
         });
         mixed

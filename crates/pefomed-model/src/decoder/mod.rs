@@ -5,6 +5,7 @@ mod frozen;
 mod initialise;
 mod keys;
 mod llama;
+mod load;
 mod table;
 
 pub use cache::DecodeCache;
