@@ -20,6 +20,10 @@ use memmap2::UncheckedAdvice;
 /// Bytes that [`MappedFile::pieces`] gives at a time.
 const PIECE: usize = 4 << 20;
 
+/// Bytes around one that is read which the system may map with it.
+#[cfg(unix)]
+const HUGE_PAGE: usize = 2 << 20;
+
 /// Read-only bytes of a mapped file, an embedded asset or a buffer.
 pub struct MappedFile {
     bytes: Bytes,
@@ -83,13 +87,14 @@ impl MappedFile {
     pub fn forget(&self, bytes: Range<usize>) {
         #[cfg(unix)]
         if let Bytes::Mapped(map) = &self.bytes {
-            let end = bytes.end.min(map.len());
-            if bytes.start < end {
+            // A page that is read may bring its neighbours along, those before it too.
+            let start = bytes.start.saturating_sub(HUGE_PAGE);
+            let end = bytes.end.saturating_add(HUGE_PAGE).min(map.len());
+            if start < end {
                 // SAFETY: the mapping is read-only, so no page of it was ever changed, and a page
                 // that is dropped is read from the file again: no slice of it sees other bytes.
                 let told = unsafe {
-                    let length = end - bytes.start;
-                    map.unchecked_advise_range(UncheckedAdvice::DontNeed, bytes.start, length)
+                    map.unchecked_advise_range(UncheckedAdvice::DontNeed, start, end - start)
                 };
                 // It is advice: without it the pages stay, and all is as before.
                 drop(told);

@@ -19,9 +19,10 @@ use pefomed_kernels::frozen::Precision;
 use pefomed_model::base::{self, Decoder, ModelFiles};
 use pefomed_model::parameters::Placement;
 
-/// Peaks that are refused, as multiples of what is kept. A decoder this small has small matrices, of which
-/// the allocator loses a fifth; of real ones it loses less (`docs/checkpoints.md`).
-const MOST: f64 = 1.35;
+/// Peaks that are refused, as multiples of what is kept. Of a decoder this small the buffer that every
+/// matrix is read into is a twentieth, and the allocator loses more between small matrices.
+const MOST: f64 = 1.1;
+const MOST_OF_SMALL: f64 = 1.2;
 
 /// The program's own: how much is lost between blocks is a matter of the allocator.
 #[global_allocator]
@@ -47,11 +48,13 @@ struct Sizes {
 }
 
 impl Sizes {
-    fn chosen() -> Self {
+    /// With the largest peak that is let pass.
+    fn chosen() -> (Self, f64) {
         if std::env::var("PEFOMED_LOADING").is_ok_and(|size| size == "large") {
-            return Self { layers: 24, width: 1024, network: 2816, vocabulary: 32_000 };
+            let sizes = Self { layers: 24, width: 1024, network: 2816, vocabulary: 32_000 };
+            return (sizes, MOST);
         }
-        Self { layers: 8, width: 768, network: 2048, vocabulary: 1_024 }
+        (Self { layers: 8, width: 768, network: 2048, vocabulary: 1_024 }, MOST_OF_SMALL)
     }
 
     /// Name, part of its name in GGUF, and shape of every tensor.
@@ -242,7 +245,7 @@ fn one_case_in_its_own_process() {
 #[test]
 fn loading_takes_little_more_than_what_is_kept() {
     let folder = tempfile::tempdir().unwrap();
-    let sizes = Sizes::chosen();
+    let (sizes, most) = Sizes::chosen();
     let numbers: usize =
         sizes.tensors().iter().map(|(.., shape)| shape.iter().product::<usize>()).sum();
     let mut cases = Vec::new();
@@ -268,11 +271,11 @@ fn loading_takes_little_more_than_what_is_kept() {
             mib(kept),
             mib(peak)
         );
-        if ratio > MOST {
+        if ratio > most {
             above.push(format!("{name}, {how}: {ratio:.3}"));
         }
     }
-    assert!(above.is_empty(), "peaks of loading above {MOST} times the weights: {above:?}");
+    assert!(above.is_empty(), "peaks of loading above {most} times the weights: {above:?}");
 }
 
 /// A small vocabulary is not SmolLM2's: its tokenizer, with 49,152 tokens, comes on top.
@@ -286,5 +289,5 @@ fn the_peak_of_loading_smollm2_is_known() {
         "SmolLM2, {how}: {:.3} times the weights, with its tokenizer",
         peak as f64 / kept as f64
     );
-    assert!(peak < kept + kept / 10 + (100 << 20), "{peak} for {kept}");
+    assert!((peak as f64) < MOST * kept as f64, "{peak} for {kept}");
 }

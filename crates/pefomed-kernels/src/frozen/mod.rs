@@ -133,6 +133,7 @@ impl FrozenLinear {
         let inputs = parts[0].columns();
         assert!(parts.iter().all(|part| part.columns() == inputs), "weights of one input");
         scratch.clear();
+        scratch.reserve_exact(parts.iter().map(|part| part.rows() * inputs).sum());
         for part in parts {
             gather(&**part, scratch);
         }

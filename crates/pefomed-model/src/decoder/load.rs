@@ -164,8 +164,16 @@ impl LlamaDecoder {
         }
         config.check(loader.source().origin())?;
         let (c, vocabulary) = (config.hidden_size, config.vocab_size);
-        // One buffer for all: what is read and dropped between what is kept would leave gaps.
-        let mut scratch = Vec::new();
+        // One buffer for all, as large as the largest needs: what is read and dropped between what is kept
+        // would leave gaps, and so would a buffer that grows. The file says first that it has as much.
+        let (table, network) = ([vocabulary, c], [config.intermediate_size, c]);
+        loader.check(style.embedding(), &table)?;
+        let mut rows = vocabulary;
+        if config.num_hidden_layers > 0 {
+            loader.check(&style.layer(0, "mlp.gate_proj"), &network)?;
+            rows = rows.max(2 * config.intermediate_size);
+        }
+        let mut scratch = Vec::with_capacity(rows * c);
         let mut layers = Vec::new();
         for layer in 0..config.num_hidden_layers {
             let matrices = Matrices::take(&config, layer, style, |name, shape, heads| {
@@ -176,7 +184,6 @@ impl LlamaDecoder {
             };
             layers.push(matrices.freeze(&config, layer, loader, style, linear)?);
         }
-        let table = [vocabulary, c];
         let mut frozen_head = None;
         // A head of its own comes before the table, so that only one of them is there as numbers.
         if has_own_head(&config, loader, style)? {

@@ -84,7 +84,11 @@ impl<'a> Loader<'a> {
         Ok(Arc::new(matrix))
     }
 
-    fn check(&self, name: &str, expected: &[usize]) -> Result<(), ModelError> {
+    /// Passes a tensor that is there in the shape that is expected.
+    ///
+    /// # Errors
+    /// [`ModelError::TensorMissing`], [`ModelError::TensorShape`].
+    pub(crate) fn check(&self, name: &str, expected: &[usize]) -> Result<(), ModelError> {
         let found = self.source.shape(name).ok_or_else(|| missing(self.source, name))?;
         if found != expected {
             return Err(ModelError::TensorShape {
