@@ -99,7 +99,8 @@ fn main() -> Result<(), Error> {
     println!("  after one step of AdamW ({seconds:.2} s) the loss is {after:.6}");
     let peak = peak_memory_bytes().unwrap_or_default();
     println!("  peak memory {} (limit {LIMIT} GiB)", gibibytes(peak));
-    implied(&mut model, &together);
+    let layer = whole_layer(&model, &tree, &features)?;
+    implied(&mut model, &together, layer);
     // Rounding to bfloat16 depends on nothing but the number rounded; sums differ in their order.
     if difference > 1e-4 {
         return Err(format!("packed and unpacked losses differ by {difference:e}").into());
@@ -113,25 +114,36 @@ fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// Prints what one layer implies for all of them.
-fn implied(model: &mut TunedDecoder, step: &Step) {
+/// Seconds of the layer where every position's output is read, as in all layers but the last, forward
+/// and backward.
+fn whole_layer(
+    model: &TunedDecoder,
+    tree: &MessageTree,
+    features: &FeatureMap,
+) -> Result<f64, Error> {
+    let mut model = model.clone();
+    model.renew_leaves();
+    let batch = PackedBatch::new([tree]);
+    let embedded = model.embed(&batch, features)?;
+    let layout = model.decoder.batch(&batch, None);
+    let start = Instant::now();
+    let hidden = model.decoder.forward(embedded, &layout, Some(&model.adapter), None);
+    let _ = hidden.sum().backward();
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// Prints what the seconds of one `layer` and of a step of the last imply for all of them.
+fn implied(model: &mut TunedDecoder, step: &Step, layer_seconds: f64) {
     let config = model.decoder.config().clone();
     let (c, m) = (config.hidden_size, config.intermediate_size);
     let layer = 4 * c * c + 3 * c * m;
     let head = config.vocab_size * c;
-    // Head and projector are there once: each a product forward and one backward. What is left of
-    // the step is the layer's.
-    let place = model.decoder.place().clone();
-    let rows = |count: usize, width: usize| place.tensor(vec![0.01; count * width], [count, width]);
-    let start = Instant::now();
-    let _ = read(model.decoder.logits(rows(step.targets, c)));
-    let _ = read(model.projector.forward(rows(VISUAL_TOKENS, VISUAL_WIDTH)));
-    let once = 2.0 * start.elapsed().as_secs_f64();
-    let layer_seconds = (step.seconds - once).max(0.0);
+    let before = LAYERS - 1;
     println!("\nwhat this implies for {LAYERS} layers");
     println!(
-        "  time    {once:.2} s head and projector + {LAYERS} · {layer_seconds:.2} s layer = {:.1} s a step",
-        once + LAYERS as f64 * layer_seconds
+        "  time    {:.2} s projector, last layer and head + {before} · {layer_seconds:.2} s layer = {:.1} s a step",
+        step.seconds,
+        step.seconds + before as f64 * layer_seconds
     );
     // As the packed layer and head take it: bfloat16 is there in two layouts.
     let packed = model.decoder.packed_bytes().unwrap_or_default();
@@ -206,7 +218,6 @@ fn tree() -> MessageTree {
 struct Step {
     loss: f64,
     positions: usize,
-    targets: usize,
     seconds: f64,
     /// One for each parameter of the model.
     gradients: Vec<Vec<f32>>,
@@ -216,7 +227,7 @@ struct Step {
 /// trained number.
 fn step(model: &TunedDecoder, trees: &[MessageTree], features: &FeatureMap) -> Result<Step, Error> {
     let targets: usize = trees.iter().map(MessageTree::targets).sum();
-    let mut step = Step { loss: 0.0, positions: 0, targets, seconds: 0.0, gradients: Vec::new() };
+    let mut step = Step { loss: 0.0, positions: 0, seconds: 0.0, gradients: Vec::new() };
     let start = Instant::now();
     for tree in trees {
         let mut model = model.clone();
