@@ -17,9 +17,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use parquet::column::page::Page;
 use parquet::column::reader::ColumnReader;
 use parquet::errors::{ParquetError, Result as ParquetResult};
-use parquet::file::reader::{ChunkReader, FileReader, Length, SerializedFileReader};
+use parquet::file::reader::{
+    ChunkReader, FileReader, Length, RowGroupReader, SerializedFileReader,
+};
 use parquet::record::reader::TreeBuilder;
 use parquet::record::{Field, Row};
 use parquet::schema::types::{SchemaDescriptor, Type};
@@ -189,6 +192,30 @@ fn contained<T>(path: &Path, call: impl FnOnce() -> ParquetResult<T>) -> Result<
     }
 }
 
+/// Refuses dictionaries that claim more values than they have bytes: the underlying reader makes room for all
+/// that are claimed.
+fn check_dictionaries(group: &dyn RowGroupReader) -> ParquetResult<()> {
+    for leaf in 0..group.num_columns() {
+        let mut pages = group.get_column_page_reader(leaf)?;
+        while let Some(next) = pages.peek_next_page()? {
+            if !next.is_dict {
+                pages.skip_next_page()?;
+                continue;
+            }
+            let page = pages.get_next_page()?;
+            if let Some(Page::DictionaryPage { buf, num_values, .. }) = page
+                && num_values as usize > buf.len()
+            {
+                return Err(ParquetError::General(format!(
+                    "a dictionary of {num_values} values in {} bytes",
+                    buf.len()
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
 fn open(path: &Path) -> Result<SerializedFileReader<Pieces>, DataError> {
     let failed = |source| DataError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
@@ -291,6 +318,7 @@ impl ParquetFile {
         for row_group in 0..groups {
             let mut rows = contained(path, || {
                 let group = self.reader.get_row_group(row_group)?;
+                check_dictionaries(&*group)?;
                 TreeBuilder::new().with_batch_size(BATCH).as_iter(Arc::clone(&descriptor), &*group)
             })?;
             let mut row = 0;
