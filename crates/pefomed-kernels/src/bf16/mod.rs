@@ -112,8 +112,8 @@ impl Panels {
     fn in_place_of(lines: Vec<Line>, kernel: Kernel, b: Matrix<'_>, scale: f32) -> Self {
         let mut this = Self { lines, ..Self::empty(kernel) };
         this.reshape(b.rows(), b.columns());
-        let count = this.count() * this.pairs * kernel.lines();
-        pack::pack_right(&mut this.lines[..count], kernel.lines(), this.pairs, b, scale);
+        let used = this.used();
+        pack::pack_right(&mut this.lines[..used], kernel.lines(), this.pairs, b, scale);
         this
     }
 
@@ -127,10 +127,14 @@ impl Panels {
         (self.inner, self.columns) = (inner, columns);
         self.pairs = inner.div_ceil(2).next_multiple_of(self.kernel.pairs());
         // Memory that was larger before stays so, lest it be zeroed again.
-        let count = self.count() * self.pairs * self.kernel.lines();
-        if self.lines.len() < count {
-            self.lines.resize(count, Line::ZERO);
+        if self.lines.len() < self.used() {
+            self.lines.resize(self.used(), Line::ZERO);
         }
+    }
+
+    /// Lines that hold the factor.
+    fn used(&self) -> usize {
+        self.count() * self.pairs * self.kernel.lines()
     }
 
     /// Multiplies by `scale · b` without keeping its panels: `with` is called with them.

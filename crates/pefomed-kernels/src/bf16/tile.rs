@@ -95,7 +95,7 @@ pub(super) fn multiply_packed(
         let piece = first * STEP..(first + PIECE).min(steps) * STEP;
         let add = add || first > 0;
         for (panel, right) in right.chunks_exact(steps * STEP).enumerate() {
-            for (block, left) in left.lines[..left.count()].chunks_exact(steps * STEP).enumerate() {
+            for (block, left) in left.lines[..left.used()].chunks_exact(steps * STEP).enumerate() {
                 let (left, right) = (&left[piece.clone()], &right[piece.clone()]);
                 in_block(&mut edge, &mut out, (block * ROWS, panel * COLUMNS), |out| {
                     multiply_block(left, right, out, add);
@@ -158,13 +158,13 @@ impl LeftTiles {
     pub(crate) fn reshape(&mut self, rows: usize, inner: usize) {
         (self.blocks, self.steps) = (rows.div_ceil(ROWS), inner.div_ceil(2 * PAIRS));
         // Memory that was larger before stays so, lest it be zeroed again.
-        if self.lines.len() < self.count() {
-            self.lines.resize(self.count(), Line::ZERO);
+        if self.lines.len() < self.used() {
+            self.lines.resize(self.used(), Line::ZERO);
         }
     }
 
     /// Lines that hold the factor.
-    fn count(&self) -> usize {
+    fn used(&self) -> usize {
         self.blocks * self.steps * STEP
     }
 
@@ -180,8 +180,8 @@ impl LeftTiles {
 
     /// All blocks.
     pub(crate) fn all(&mut self) -> LeftBlocks<'_> {
-        let count = self.count();
-        LeftBlocks { steps: self.steps, lines: &mut self.lines[..count] }
+        let used = self.used();
+        LeftBlocks { steps: self.steps, lines: &mut self.lines[..used] }
     }
 
     /// Blocks of `rows` rows each, a multiple of those of a block, with the rows that they hold of `count`.
@@ -190,8 +190,8 @@ impl LeftTiles {
         count: usize,
         rows: usize,
     ) -> impl IndexedParallelIterator<Item = (Range<usize>, LeftBlocks<'_>)> {
-        let (steps, lines) = (self.steps, self.count());
-        let parts = self.lines[..lines].par_chunks_mut((rows / ROWS * steps * STEP).max(1));
+        let (steps, used) = (self.steps, self.used());
+        let parts = self.lines[..used].par_chunks_mut((rows / ROWS * steps * STEP).max(1));
         parts.with_max_len(1).enumerate().map(move |(part, lines)| {
             let rows = part * rows..((part + 1) * rows).min(count);
             (rows, LeftBlocks { steps, lines })

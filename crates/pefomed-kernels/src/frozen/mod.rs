@@ -149,7 +149,7 @@ impl FrozenLinear {
         let inputs = parts[0].columns();
         assert!(parts.iter().all(|part| part.columns() == inputs), "weights of one input");
         let outputs = parts.iter().map(|part| part.rows()).sum();
-        let multiplier = Kernel::best().map_or(Multiplier::Float32, Multiplier::Bf16);
+        let multiplier = Precision::fastest().multiplier();
         Self { inputs, outputs, weight: Weight::Stored(Stored::new(parts, multiplier)) }
     }
 

@@ -23,13 +23,13 @@ pub struct DecodeCache {
 #[derive(Clone, Debug)]
 struct TreeRows {
     root: Range<usize>,
-    /// Positions of each row in the prefill.
+    /// Positions of each row's prompt in the prefill.
     branches: Vec<Range<usize>>,
+    /// Length of the longest that there was. Plain layers fill the own keys of the others up to it, and
+    /// append new tokens as a column for all rows, since attention does not mind the order.
+    longest: usize,
     /// Position id of each row's next token.
     next: Vec<u32>,
-    /// Columns of a plain layer's own keys that a row does not fill: its prompt was shorter than the
-    /// longest. New tokens are appended as a column for all rows, since attention does not mind the order.
-    unfilled: Vec<Vec<bool>>,
 }
 
 /// A layer, as its decoder computes it.
@@ -69,12 +69,11 @@ impl DecodeCache {
         self.layers.push(CachedLayer::Frozen(layer));
     }
 
-    /// Position ids of the tokens about to be decoded, for which room is made in every row.
+    /// Position ids of the tokens about to be decoded, by which every row becomes longer.
     pub(super) fn begin_step(&mut self) -> Vec<u32> {
         let positions = self.trees.iter().flat_map(|tree| tree.next.iter().copied()).collect();
         for tree in &mut self.trees {
             tree.next.iter_mut().for_each(|position| *position += 1);
-            tree.unfilled.iter_mut().for_each(|row| row.push(false));
         }
         positions
     }
@@ -150,14 +149,20 @@ impl TreeRows {
     fn new(tree: &TreeSpan) -> Self {
         let branches: Vec<Range<usize>> =
             tree.branches.iter().map(|branch| branch.range.clone()).collect();
-        let longest = branches.iter().map(Range::len).max().unwrap_or(0);
-        let unfilled = |branch: &Range<usize>| (0..longest).map(|i| i >= branch.len()).collect();
         Self {
             next: branches.iter().map(|it| (tree.root.len() + it.len()) as u32).collect(),
-            unfilled: branches.iter().map(unfilled).collect(),
+            longest: branches.iter().map(Range::len).max().unwrap_or(0),
             root: tree.root.clone(),
             branches,
         }
+    }
+
+    /// For each row, whether each of so many columns of own keys holds no position of it.
+    fn unfilled(&self, columns: usize) -> impl Iterator<Item = impl Iterator<Item = bool>> {
+        self.branches.iter().map(move |branch| {
+            let missing = branch.len()..self.longest;
+            (0..columns).map(move |column| missing.contains(&column))
+        })
     }
 
     /// The rows of the root in `[T, K, D]`.
@@ -173,7 +178,7 @@ impl TreeRows {
     /// The branches of `[T, K, D]` as rows, filled up to the longest.
     fn own(&self, x: &Tensor<3>) -> Tensor<4> {
         let [_, heads, dim] = x.dims();
-        let longest = self.branches.iter().map(Range::len).max().unwrap_or(0);
+        let longest = self.longest;
         let row = |branch: &Range<usize>| {
             let row = x.clone().narrow(0, branch.start, branch.len());
             if branch.len() == longest {
@@ -187,8 +192,9 @@ impl TreeRows {
 
     fn attend(&self, cached: &PlainTree, q: Tensor<3>, place: &Placement) -> Tensor<2> {
         let PlainTree { root, own } = cached.clone();
-        let unfilled: Vec<bool> = self.unfilled.iter().flatten().copied().collect();
-        let unfilled = TensorData::new(unfilled, [self.next.len(), self.unfilled[0].len()]);
+        let [rows, columns, ..] = own.0.dims();
+        let unfilled: Vec<bool> = self.unfilled(columns).flatten().collect();
+        let unfilled = TensorData::new(unfilled, [rows, columns]);
         let unfilled = Tensor::<2, Bool>::from_data(unfilled, &place.device);
         decode_attention(q, root.0, root.1, own.0, own.1, unfilled)
     }
@@ -205,11 +211,11 @@ impl TreeRows {
         let [root_length, heads, dim] = root.0.dims();
         let count = self.next.len();
         let mut hidden = Vec::new();
-        for (&next, unfilled) in self.next.iter().zip(&self.unfilled) {
+        for (&next, unfilled) in self.next.iter().zip(self.unfilled(own.0.dims()[1])) {
             let oldest = (next as usize).saturating_sub(window);
             hidden.extend((0..root_length).map(|position| position < oldest));
             let mut position = root_length;
-            for &unfilled in unfilled {
+            for unfilled in unfilled {
                 hidden.push(unfilled || position < oldest);
                 position += usize::from(!unfilled);
             }
@@ -230,7 +236,7 @@ impl TreeRows {
 
     fn keep(&mut self, rows: &[usize]) {
         self.next = rows.iter().map(|&row| self.next[row]).collect();
-        self.unfilled = rows.iter().map(|&row| self.unfilled[row].clone()).collect();
+        self.branches = rows.iter().map(|&row| self.branches[row].clone()).collect();
     }
 }
 

@@ -110,7 +110,12 @@ impl FrozenLayer {
         checkpointing: bool,
     ) -> Tensor<2> {
         let (attention, mut matrices) = self.attention_half(index, batch);
-        let (feed_forward, more) = self.feed_forward_half(index, batch);
+        // The first half has left the other rows out.
+        let dropout = match (batch.dropout, batch.only) {
+            (Some(dropout), Some(rows)) => Some(&dropout.only(rows)),
+            (dropout, _) => dropout,
+        };
+        let (feed_forward, more) = self.feed_forward_half(index, batch.adapter, dropout);
         if !checkpointing {
             let x = host_function::apply(Arc::new(attention), x, matrices);
             return host_function::apply(Arc::new(feed_forward), x, more);
@@ -132,13 +137,9 @@ impl FrozenLayer {
         place: &Placement,
     ) -> (Tensor<2>, KeyValueCache) {
         let (half, matrices) = self.attention_half(index, batch);
-        let [_, width] = x.dims();
         let values = values(x, matrices);
-        let (out, cache) = half.forward_with_cache(&slices(&values));
-        let rows = out.len() / width;
-        let (half, matrices) = self.feed_forward_half(index, batch);
-        let x = place.tensor(out, [rows, width]);
-        (host_function::apply(Arc::new(half), x, matrices), cache)
+        let (x, cache) = half.forward_with_cache(&slices(&values));
+        (self.finish(index, x, batch.adapter, place), cache)
     }
 
     /// One step of decoding for the rows of `cache`, `[B, C]`.
@@ -152,12 +153,23 @@ impl FrozenLayer {
         place: &Placement,
     ) -> Tensor<2> {
         let (sites, matrices) = updates(ATTENTION, index, adapter, None);
-        let [rows, width] = x.dims();
         let values = values(x, matrices);
-        let out = self.attention.decode(&slices(&values), &sites, rotary, cache);
-        let (sites, matrices) = updates(FEED_FORWARD, index, adapter, None);
-        let half = FeedForwardHalf::new(self.feed_forward.clone(), sites);
-        host_function::apply(Arc::new(half), place.tensor(out, [rows, width]), matrices)
+        let x = self.attention.decode(&slices(&values), &sites, rotary, cache);
+        self.finish(index, x, adapter, place)
+    }
+
+    /// The second half for the output of the first, outside of training.
+    fn finish(
+        &self,
+        index: usize,
+        x: Vec<f32>,
+        adapter: Option<&LoraAdapter>,
+        place: &Placement,
+    ) -> Tensor<2> {
+        let width = self.feed_forward.norm.len();
+        let rows = x.len() / width;
+        let (half, matrices) = self.feed_forward_half(index, adapter, None);
+        host_function::apply(Arc::new(half), place.tensor(x, [rows, width]), matrices)
     }
 
     /// The first half, and the matrices of its updates.
@@ -176,14 +188,10 @@ impl FrozenLayer {
     fn feed_forward_half(
         &self,
         index: usize,
-        batch: Batch<'_>,
+        adapter: Option<&LoraAdapter>,
+        dropout: Option<&Dropout>,
     ) -> (FeedForwardHalf, Vec<Tensor<2>>) {
-        // The first half has left the other rows out.
-        let dropout = match (batch.dropout, batch.only) {
-            (Some(dropout), Some(rows)) => Some(&dropout.only(rows)),
-            (dropout, _) => dropout,
-        };
-        let (sites, matrices) = updates(FEED_FORWARD, index, batch.adapter, dropout);
+        let (sites, matrices) = updates(FEED_FORWARD, index, adapter, dropout);
         (FeedForwardHalf::new(self.feed_forward.clone(), sites), matrices)
     }
 }

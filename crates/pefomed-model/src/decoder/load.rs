@@ -166,11 +166,11 @@ impl LlamaDecoder {
         let (c, vocabulary) = (config.hidden_size, config.vocab_size);
         // One buffer for all, as large as the largest needs: what is read and dropped between what is kept
         // would leave gaps, and so would a buffer that grows. The file says first that it has as much.
-        let (table, network) = ([vocabulary, c], [config.intermediate_size, c]);
+        let table = [vocabulary, c];
         loader.check(style.embedding(), &table)?;
         let mut rows = vocabulary;
         if config.num_hidden_layers > 0 {
-            loader.check(&style.layer(0, "mlp.gate_proj"), &network)?;
+            loader.check(&style.layer(0, "mlp.gate_proj"), &[config.intermediate_size, c])?;
             rows = rows.max(2 * config.intermediate_size);
         }
         let mut scratch = Vec::with_capacity(rows * c);
