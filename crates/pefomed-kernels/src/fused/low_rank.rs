@@ -113,8 +113,8 @@ impl LowRank<'_> {
         narrow
     }
 
-    /// For the gradient in some columns of `g`: adds that of `x` to `dx`, if it is wanted, and puts those of the
-    /// matrices that are `wanted` into their slots of `gradients`.
+    /// For the gradient in some columns of `g`: adds that of `x` to `dx`, if it is wanted, and puts those
+    /// of the matrices that are `wanted` into their slots of `gradients`.
     pub(super) fn backward(
         &self,
         (x, narrow): (&[f32], &[f32]),

@@ -2,8 +2,8 @@
 //!
 //! # What is held
 //! The decoder's matrices (projections of its layers, and its head) are kept in the precision named;
-//! norms and vision encoder in float32, but the encoder's matrices in 2 bytes a number beside a decoder in
-//! bf16: there is one product with them. The embedding table is in float32 too, except where weights are
+//! norms and vision encoder in float32, but the encoder's matrices in 2 bytes a number where the decoder is
+//! multiplied in bf16: there is one product with them. The embedding table is in float32 too, except where weights are
 //! left as they are stored: there a head that is the table is the same bytes.
 //!
 //! | precision | bytes a number |
@@ -72,6 +72,16 @@ impl BasePrecision {
         }
     }
 
+    /// What the encoder's matrices are multiplied in beside it, as [`Parts::load`](crate::parts::Parts::load)
+    /// has it.
+    pub(super) fn of_encoder(self) -> Precision {
+        match self {
+            Self::Float32 => Precision::Float32,
+            Self::Bf16 => Precision::Bf16,
+            Self::Bf16Stored | Self::FourBit => Precision::fastest(),
+        }
+    }
+
     /// Whether weights stay in one form, from which products are made.
     pub(super) fn is_stored(self) -> bool {
         matches!(self, Self::Bf16Stored | Self::FourBit)
@@ -99,9 +109,9 @@ pub(super) fn frozen_bytes(sizes: &Sizes, precision: BasePrecision) -> usize {
     let tables = if decoder.tie_word_embeddings { 1 } else { 2 };
     let norms = decoder.parameter_count() - layers - tables * table;
     let encoder = 4 * sizes.vision.parameter_count();
-    let encoder = match precision {
-        BasePrecision::Bf16 => encoder - 2 * sizes.vision.block_matrices(),
-        _ => encoder,
+    let encoder = match precision.of_encoder() {
+        Precision::Bf16 => encoder - 2 * sizes.vision.block_matrices(),
+        Precision::Float32 => encoder,
     };
     let rest = 4 * norms + encoder;
     if precision.is_stored() {
