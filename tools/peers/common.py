@@ -54,13 +54,14 @@ def load_vision(folder, dtype):
     return Dinov2Model.from_pretrained(folder, dtype=dtype, attn_implementation="sdpa").eval()
 
 
-def add_lora(model, rank=64, alpha=16, dropout=0.05):
+def add_lora(model, rank=64, alpha=16, dropout=0.05, float32=False):
+    """The low-rank matrices are of the base's type, or float32."""
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(
         r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=["q_proj", "v_proj"]
     )
-    return get_peft_model(model, config, autocast_adapter_dtype=False)
+    return get_peft_model(model, config, autocast_adapter_dtype=float32)
 
 
 def pixels(path):
