@@ -4,7 +4,8 @@
     python tools/goldens/dicom.py --shipped shipped.json     # pydicom's own test files
 
 Pinned: pydicom 3.0.2, numpy 2.4.6, pillow 13.0.0, pylibjpeg 2.1.0, pylibjpeg-libjpeg 2.5.0,
-pylibjpeg-openjpeg 2.6.0, pyjpegls 1.5.1 (CharLS).
+pylibjpeg-openjpeg 2.6.0, pyjpegls 1.5.1 (CharLS), imagecodecs 2026.3.6 (libjpeg-turbo, for
+12 bits).
 
 The files are written here, down to the lossless JPEG encoder. What they look like is pydicom's word:
 pixel_array, apply_modality_lut, apply_voi_lut or apply_color_lut, and colours converted to RGB; then
@@ -22,6 +23,7 @@ import math
 import os
 import warnings
 
+import imagecodecs
 import jpeg_ls
 import numpy as np
 import pydicom
@@ -31,7 +33,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, apply_windowing
 from pydicom.sequence import Sequence
 from pydicom.uid import (
-    JPEG2000Lossless, JPEGBaseline8Bit, JPEGLosslessSV1, JPEGLSLossless, JPEGLSNearLossless, RLELossless, DeflatedExplicitVRLittleEndian,
+    JPEG2000Lossless, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLosslessSV1, JPEGLSLossless, JPEGLSNearLossless, RLELossless, DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian,
 )
 
@@ -191,6 +193,12 @@ def kinds():
         buffer = io.BytesIO()
         Image.fromarray(array, mode).save(buffer, "jpeg", quality=90, subsampling=0)
         yield name, new(JPEGBaseline8Bit, array, "YBR_FULL" if mode == "RGB" else "MONOCHROME2", 8, Modality="US", coded=[buffer.getvalue()]), [""]
+    for name, sampling in (("jpeg-422", 1), ("jpeg-420", 2)):
+        buffer = io.BytesIO()
+        Image.fromarray(colour, "RGB").save(buffer, "jpeg", quality=90, subsampling=sampling)
+        yield name, new(JPEGBaseline8Bit, colour, "YBR_FULL_422" if sampling == 1 else "YBR_FULL", 8, Modality="US", coded=[buffer.getvalue()]), [""]
+    deep = [imagecodecs.jpeg8_encode(twelve, level=90, bitspersample=12)]
+    yield "jpeg-extended", new(JPEGExtended12Bit, twelve, "MONOCHROME2", 12, Modality="DX", coded=deep), [""]
     # Two frames whose fragments are cut: the table of offsets tells where the second begins.
     buffers = []
     for array in (eight, eight[::-1]):
@@ -267,6 +275,9 @@ def functional(ds, frame, group, name):
 
 def picture(ds, frame=0, window=""):
     """[rows, columns, 3], 8 bits."""
+    if ds.file_meta.get("TransferSyntaxUID") in (JPEGBaseline8Bit, JPEGExtended12Bit) and ds.BitsStored == 8:
+        # pylibjpeg has an inverse transform and an enlargement of colour of its own; this is libjpeg-turbo.
+        ds.pixel_array_options(decoding_plugin="pillow")
     array = ds.pixel_array
     if int(ds.get("NumberOfFrames") or 1) > 1:
         array = array[frame]

@@ -153,7 +153,7 @@ mod tests {
         let places = ImagePlaces::new(vec![formats, sets]);
         assert!(places.find(&examples[0].images[0].name).is_some());
         let faults = places.into_faults();
-        assert_eq!(faults.len(), 5, "{faults:?}");
-        assert!(faults[0].to_string().contains("cut.parquet"), "{}", faults[0]);
+        assert_eq!(faults.len(), 6, "{faults:?}");
+        assert!(faults[1].to_string().contains("cut.parquet"), "{}", faults[1]);
     }
 }

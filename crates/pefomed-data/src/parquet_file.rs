@@ -9,6 +9,8 @@
 //! The underlying reader trusts what a file says of itself in several places and panics where it is
 //! wrong. `contained` is the one place where it is called, and turns that into an error.
 
+mod thrift;
+
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -143,6 +145,28 @@ impl Read for From {
     }
 }
 
+impl Pieces {
+    fn from(&self, at: u64) -> BufReader<From> {
+        BufReader::with_capacity(1 << 12, From { file: Arc::clone(&self.file), at })
+    }
+
+    /// The metadata of the whole file lies before its length and four letters, the last of the file.
+    fn check_footer(&self) -> ParquetResult<()> {
+        let Some(end) = self.length.checked_sub(8) else { return Ok(()) };
+        let mut length = [0; 4];
+        self.from(end).read_exact(&mut length)?;
+        let Some(start) = end.checked_sub(u32::from_le_bytes(length).into()) else { return Ok(()) };
+        match thrift::is_excessive(self.from(start).take(end - start), self.length) {
+            true => Err(excessive("its footer")),
+            false => Ok(()),
+        }
+    }
+}
+
+fn excessive(place: &str) -> ParquetError {
+    ParquetError::General(format!("{place} claims more values than the file has bytes"))
+}
+
 impl Length for Pieces {
     fn len(&self) -> u64 {
         self.length
@@ -152,8 +176,12 @@ impl Length for Pieces {
 impl ChunkReader for Pieces {
     type T = BufReader<From>;
 
+    /// Called for the heads of pages.
     fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
-        Ok(BufReader::with_capacity(1 << 12, From { file: Arc::clone(&self.file), at: start }))
+        if thrift::is_excessive(self.from(start), self.length) {
+            return Err(excessive("the head of a page"));
+        }
+        Ok(self.from(start))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
@@ -220,7 +248,11 @@ fn open(path: &Path) -> Result<SerializedFileReader<Pieces>, DataError> {
     let failed = |source| DataError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
-    contained(path, || SerializedFileReader::new(Pieces { file: Arc::new(file), length }))
+    contained(path, || {
+        let pieces = Pieces { file: Arc::new(file), length };
+        pieces.check_footer()?;
+        SerializedFileReader::new(pieces)
+    })
 }
 
 /// An open parquet file.

@@ -55,6 +55,7 @@ fn hostile_files_fail_with_their_reason() {
         (Format::Parquet, "long-footer.parquet", "is no parquet file that can be read"),
         (Format::Parquet, "endless.parquet", "unexpected end of file"),
         (Format::Parquet, "dictionary.parquet", "a dictionary of"),
+        (Format::Parquet, "booleans.parquet", "its footer claims more values"),
         (Format::Parquet, "rows.parquet", "a row group of 2000000 rows in a file of"),
     ] {
         let path = folder("hostile/formats").join(file);

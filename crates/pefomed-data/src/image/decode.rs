@@ -18,12 +18,12 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use ::image::metadata::Orientation;
-use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use ::image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 use serde::Serialize;
 
 use super::view::{self, Axis, View};
 use super::window::Window;
-use super::{dicom, nifti};
+use super::{Trouble, dicom, jpeg, nifti};
 use crate::dicom::looks_like_dicom;
 use crate::{DataError, files};
 
@@ -179,36 +179,18 @@ pub fn decode_view(name: &str, bytes: &[u8], view: &View) -> Result<DecodedImage
 
 /// PNG and JPEG.
 fn decode_picture(name: &str, bytes: &[u8]) -> Result<DecodedImage, DataError> {
-    let broken = |reason: String| DataError::BrokenImage { name: name.to_owned(), reason };
-    let Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) = ::image::guess_format(bytes) else {
-        return Err(DataError::ImageKind {
-            name: name.to_owned(),
-            found: looks_like(bytes).to_owned(),
-        });
+    let decoded = match ::image::guess_format(bytes) {
+        Ok(ImageFormat::Png) => decode_png(bytes),
+        Ok(ImageFormat::Jpeg) => decode_jpeg(bytes),
+        _ => {
+            let found = looks_like(bytes).to_owned();
+            return Err(DataError::ImageKind { name: name.to_owned(), found });
+        }
     };
-    // The decoder fills what is missing with grey, which a model would take for tissue.
-    if format == ImageFormat::Jpeg && !jpeg_is_whole(bytes) {
-        return Err(broken(
-            "it ends before the end of the image: the file is cut short".to_owned(),
-        ));
-    }
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(LIMIT_MEGAPIXELS * 1_000_000 * 10);
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(|error| broken(error.to_string()))?;
-    let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > LIMIT_MEGAPIXELS * 1_000_000 {
-        return Err(DataError::HugeImage {
-            name: name.to_owned(),
-            width,
-            height,
-            limit: LIMIT_MEGAPIXELS,
-        });
-    }
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut image =
-        DynamicImage::from_decoder(decoder).map_err(|error| broken(error.to_string()))?;
+    let broken = |reason: String| DataError::BrokenImage { name: name.to_owned(), reason };
+    let (mut image, orientation) = decoded.map_err(|trouble| {
+        trouble.named(name, "save it as PNG, or as an ordinary JPEG of 8 bits")
+    })?;
     image.apply_orientation(orientation);
     let (width, height) = (image.width(), image.height());
     if width == 0 || height == 0 {
@@ -229,6 +211,43 @@ fn decode_picture(name: &str, bytes: &[u8]) -> Result<DecodedImage, DataError> {
     };
     source.oriented = orientation != Orientation::NoTransforms;
     Ok(DecodedImage { width, height, rgb, source, rendering: None })
+}
+
+fn check_pixels(width: u32, height: u32) -> Result<(), Trouble> {
+    let is_huge = u64::from(width) * u64::from(height) > LIMIT_MEGAPIXELS * 1_000_000;
+    if is_huge { Err(Trouble::Huge(width, height)) } else { Ok(()) }
+}
+
+fn decode_png(bytes: &[u8]) -> Result<(DynamicImage, Orientation), Trouble> {
+    let broken = |error: ::image::ImageError| Trouble::broken(error.to_string());
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png);
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(LIMIT_MEGAPIXELS * 1_000_000 * 10);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(broken)?;
+    let (width, height) = decoder.dimensions();
+    check_pixels(width, height)?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    Ok((DynamicImage::from_decoder(decoder).map_err(broken)?, orientation))
+}
+
+fn decode_jpeg(bytes: &[u8]) -> Result<(DynamicImage, Orientation), Trouble> {
+    let head = jpeg::Head::of(bytes)?;
+    if head.bits != 8 {
+        return Err(Trouble::Unsupported(format!("a JPEG picture of {} bits", head.bits)));
+    }
+    let (width, height) = (head.columns.into(), head.rows.into());
+    check_pixels(width, height)?;
+    let exif = head.exif(bytes).and_then(Orientation::from_exif_chunk);
+    let is_grey = head.colours() == jpeg::Colours::Grey;
+    let pixels = jpeg::Picture::decode(head, bytes)?.bytes();
+    let image = if is_grey {
+        GrayImage::from_raw(width, height, pixels).map(DynamicImage::ImageLuma8)
+    } else {
+        RgbImage::from_raw(width, height, pixels).map(DynamicImage::ImageRgb8)
+    };
+    let image = image.ok_or_else(|| Trouble::broken("it has fewer pixels than it says"))?;
+    Ok((image, exif.unwrap_or(Orientation::NoTransforms)))
 }
 
 /// 8-bit samples as RGB; with `alpha`, one more sample a pixel follows the `C` colours.
@@ -274,34 +293,6 @@ fn planes<const C: usize, T: Copy + Into<u32>>(
         brightest: brightest as u16,
     };
     (rgb, source)
-}
-
-/// Whether a JPEG stream reaches its end-of-image marker (ITU-T T.81, annex B): segments are
-/// skipped by their length, and in the coded data a marker is an 0xFF that neither a stuffed 0x00
-/// nor a restart number follows.
-pub(super) fn jpeg_is_whole(bytes: &[u8]) -> bool {
-    const STUFFED: u8 = 0x00;
-    const FILL: u8 = 0xFF;
-    const END: u8 = 0xD9;
-    let mut at = 2;
-    while at + 1 < bytes.len() {
-        if bytes[at] != 0xFF {
-            at += 1;
-            continue;
-        }
-        match bytes[at + 1] {
-            END => return true,
-            FILL => at += 1,
-            STUFFED | 0x01 | 0xD0..=0xD8 => at += 2,
-            _ => {
-                let Some(length) = bytes.get(at + 2..at + 4) else {
-                    return false;
-                };
-                at += 2 + usize::from(u16::from_be_bytes([length[0], length[1]]));
-            }
-        }
-    }
-    false
 }
 
 /// A guess at what a file is, for the message.

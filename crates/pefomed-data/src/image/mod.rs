@@ -6,16 +6,18 @@
 //! ```
 //!
 //! Each step is exact and repeatable: the resized pixels are those of Pillow, which published
-//! models were trained with. Nothing is random but what a recipe asks to be (`augment`), and that
+//! models were trained with, and so are decoded JPEG files. Nothing is random but what a recipe asks to be (`augment`), and that
 //! follows from its seed.
 
 pub mod augment;
 pub mod decode;
 pub mod dicom;
 pub mod encode;
+mod jpeg;
 pub mod nifti;
 pub mod preprocess;
 pub mod resize;
+mod trouble;
 pub mod view;
 pub mod window;
 
@@ -26,4 +28,5 @@ pub use decode::{
 pub use encode::png;
 pub use preprocess::{PixelValues, Preprocessor};
 pub use resize::bicubic;
+use trouble::Trouble;
 pub use view::View;

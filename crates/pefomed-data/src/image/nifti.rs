@@ -25,8 +25,8 @@ use std::borrow::Cow;
 use std::io::Read as _;
 
 use self::header::Header;
+use super::Trouble;
 use super::decode::{DecodedImage, LIMIT_MEGAPIXELS, PixelSource, Rendering};
-use super::dicom::Trouble;
 use super::view::{Axis, View, WindowChoice};
 use super::window::{Curve, Window, WindowOrigin, to_byte};
 use crate::DataError;

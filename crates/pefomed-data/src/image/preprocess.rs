@@ -170,7 +170,7 @@ impl Preprocessor {
     /// changes whenever the arithmetic does.
     pub fn identity(&self) -> String {
         format!(
-            "rgb8/1 bicubic-antialias/1 size={} mean={:?} std={:?}",
+            "rgb8/2 bicubic-antialias/1 size={} mean={:?} std={:?}",
             self.size, self.mean, self.std
         )
     }

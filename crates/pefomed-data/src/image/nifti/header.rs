@@ -1,7 +1,7 @@
 //! The header of NIfTI-1 (348 bytes, either byte order) and the numbers behind it.
 
 use super::LIMIT;
-use crate::image::dicom::Trouble;
+use crate::image::Trouble;
 
 /// Bytes of the header.
 pub(super) const LENGTH: usize = 348;
