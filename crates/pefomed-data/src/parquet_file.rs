@@ -156,10 +156,10 @@ impl Pieces {
         let mut length = [0; 4];
         self.from(end).read_exact(&mut length)?;
         let Some(start) = end.checked_sub(u32::from_le_bytes(length).into()) else { return Ok(()) };
-        match thrift::is_excessive(self.from(start).take(end - start), self.length) {
-            true => Err(excessive("its footer")),
-            false => Ok(()),
+        if thrift::is_excessive(self.from(start).take(end - start), self.length) {
+            return Err(excessive("its footer"));
         }
+        Ok(())
     }
 }
 

@@ -71,7 +71,7 @@ impl Frame {
         let (h_most, v_most) = (most(|c| c.h), most(|c| c.v));
         let mut layers = Vec::with_capacity(head.components.len());
         for component in &head.components {
-            if h_most % component.h > 0 || v_most % component.v > 0 {
+            if !h_most.is_multiple_of(component.h) || !v_most.is_multiple_of(component.v) {
                 let what = "JPEG with sampling factors that do not divide each other";
                 return Err(Trouble::Unsupported(what.to_owned()));
             }
@@ -136,9 +136,10 @@ impl Frame {
             parts.push(Part { layer, dc, ac, h, v });
         }
         let layer = &self.layers[parts.first()?.layer];
-        let (across, down) = match is_alone {
-            true => (layer.own_across, layer.own_down),
-            false => (layer.across / layer.component.h, layer.down / layer.component.v),
+        let (across, down) = if is_alone {
+            (layer.own_across, layer.own_down)
+        } else {
+            (layer.across / layer.component.h, layer.down / layer.component.v)
         };
         let (first, last) = (usize::from(first), usize::from(last));
         let (high, low) = (bits >> 4, bits & 15);

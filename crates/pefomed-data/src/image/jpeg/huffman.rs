@@ -30,12 +30,9 @@ impl Huffman {
         for length in 1..=16_u32 {
             table.offset[length as usize] = place as i32 - code as i32;
             for _ in 0..counts[length as usize - 1] {
-                // All ones are no code.
-                if code + 1 >= 1 << length {
-                    // Some encoders use it all the same, as the last one.
-                    if code + 1 > 1 << length {
-                        return None;
-                    }
+                // The standard leaves the code of all ones unused, and some encoders use it.
+                if code >= 1 << length {
+                    return None;
                 }
                 if length <= FAST {
                     let first = (code << (FAST - length)) as usize;

@@ -12,7 +12,7 @@ const fn constant(value: f64) -> i64 {
 }
 
 /// Eight values from eight coefficients, scaled by √8 · 2^13.
-#[inline(always)]
+#[inline]
 fn transform(c: [i64; 8]) -> [i64; 8] {
     // The even coefficients: a rotation by π/8 of 2 and 6, sum and difference of 0 and 4.
     let turned = (c[2] + c[6]) * const { constant(0.541_196_100) };
@@ -40,7 +40,7 @@ fn transform(c: [i64; 8]) -> [i64; 8] {
     out
 }
 
-#[inline(always)]
+#[inline]
 fn rounded(value: i64, bits: u32) -> i64 {
     (value + (1 << (bits - 1))) >> bits
 }

@@ -14,13 +14,13 @@ pub(super) fn read(
     bits: &mut Bits<'_>,
 ) -> Result<(), Trouble> {
     let columns = frame.columns;
-    if tables.restart % columns > 0 {
+    if !tables.restart.is_multiple_of(columns) {
         return Err(Trouble::broken("the restart interval of its JPEG data is not of whole lines"));
     }
     let lines = tables.restart / columns;
     let middle = 1_u16 << (frame.bits - scan.low - 1);
     for y in 0..frame.rows {
-        let begins = y == 0 || (lines > 0 && y % lines == 0);
+        let begins = y == 0 || (lines > 0 && y.is_multiple_of(lines));
         if begins && y > 0 {
             bits.restart()?;
         }

@@ -60,7 +60,7 @@ pub(super) fn read(
 ) -> Result<(), Trouble> {
     let mut memory = Memory::default();
     for unit in 0..scan.across * scan.down {
-        if tables.restart > 0 && unit > 0 && unit % tables.restart == 0 {
+        if tables.restart > 0 && unit > 0 && unit.is_multiple_of(tables.restart) {
             bits.restart()?;
             memory = Memory::default();
         }

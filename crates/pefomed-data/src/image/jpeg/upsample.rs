@@ -51,7 +51,11 @@ impl Plane {
     /// The row on the other side of row `y` of the picture, of a component of half its height.
     fn far_row(&self, y: usize) -> &[u16] {
         let near = y / 2;
-        self.row(if y % 2 == 0 { near.saturating_sub(1) } else { (near + 1).min(self.height - 1) })
+        self.row(if y.is_multiple_of(2) {
+            near.saturating_sub(1)
+        } else {
+            (near + 1).min(self.height - 1)
+        })
     }
 }
 
@@ -61,7 +65,8 @@ fn widen(out: &mut [u16], width: usize, shift: u32, bias: [u32; 2], of: impl Fn(
     for (x, out) in out.iter_mut().enumerate() {
         let near = x / 2;
         // The outermost columns have no neighbour, and count four times.
-        let far = if x % 2 == 0 { near.saturating_sub(1) } else { (near + 1).min(width - 1) };
+        let far =
+            if x.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(width - 1) };
         *out = ((3 * of(near) + of(far) + bias[x % 2]) >> shift) as u16;
     }
 }
