@@ -91,7 +91,56 @@ class Prompts:
     def __init__(self, tokenizer):
         self.encode = lambda text: tokenizer.encode(text, add_special_tokens=False)
         self.before = self.encode("<|im_start|>user\n<Img>")
+        self.end = self.encode("<|im_end|>")[0]
 
     def of(self, question, answer):
         after = self.encode(f"</Img> [vqa] {question}<|im_end|>\n<|im_start|>assistant\n")
         return after, self.encode(answer + "<|im_end|>")
+
+
+def pad(sequences, left=False):
+    """`[B, T, C]` and which positions are filled."""
+    width = max(len(s) for s in sequences)
+    rows, masks = [], []
+    for sequence in sequences:
+        missing = width - len(sequence)
+        sides = (missing, 0) if left else (0, missing)
+        rows.append(torch.nn.functional.pad(sequence, (0, 0, *sides)))
+        masks.append(torch.nn.functional.pad(torch.ones(len(sequence), dtype=torch.long), sides))
+    return torch.stack(rows), torch.stack(masks)
+
+
+def answer_loss(model, prompts, rows):
+    """Mean cross-entropy of the answers' tokens; a row is visual tokens `[256, C]`, question and answer."""
+    table = model.get_input_embeddings()
+    before = table(torch.tensor(prompts.before))
+    sequences, targets, places = [], [], []
+    for row, (visual, question, answer) in enumerate(rows):
+        after, answer = prompts.of(question, answer)
+        text = table(torch.tensor(after + answer[:-1]))
+        sequences.append(torch.cat([before, visual, text]))
+        first = len(sequences[-1]) - len(answer)
+        places += [(row, first + i) for i in range(len(answer))]
+        targets += answer
+    padded, mask = pad(sequences)
+    # The body alone, then the head at the answers' positions.
+    base = model.base_model.model
+    states = base.model(inputs_embeds=padded, attention_mask=mask, use_cache=False).last_hidden_state
+    rows_at, columns_at = zip(*places)
+    logits = base.lm_head(states[list(rows_at), list(columns_at)])
+    return torch.nn.functional.cross_entropy(logits.float(), torch.tensor(targets))
+
+
+def answers(model, prompts, rows, new_tokens=24):
+    """Ids that `generate` writes greedily, `[B, T]`; a row is visual tokens `[256, C]` and question."""
+    table = model.get_input_embeddings()
+    before = table(torch.tensor(prompts.before))
+    sequences = [
+        torch.cat([before, visual, table(torch.tensor(prompts.of(question, "")[0]))])
+        for visual, question in rows
+    ]
+    padded, mask = pad(sequences, left=True)
+    return model.generate(
+        inputs_embeds=padded, attention_mask=mask, max_new_tokens=new_tokens, do_sample=False,
+        eos_token_id=prompts.end, pad_token_id=prompts.end,
+    )

@@ -45,8 +45,7 @@ def main():
     if options.adapter:
         tuned = load_file(Path(options.adapter) / "projector.safetensors")
         projector.load_state_dict({key.removeprefix("llama_proj."): v for key, v in tuned.items()})
-    prompts, table = common.Prompts(tokenizer), model.get_input_embeddings()
-    end = tokenizer.encode("<|im_end|>", add_special_tokens=False)[0]
+    prompts = common.Prompts(tokenizer)
     questions = common.read_questions(options.data, "test")[: options.questions]
 
     start, written = time.perf_counter(), 0
@@ -54,22 +53,9 @@ def main():
         rows = questions[first : first + options.batch]
         images = torch.stack([common.pixels(path) for path, _, _ in rows])
         visual = projector(common.visual(vision, images))
-        before = table(torch.tensor(prompts.before))
-        sequences = [
-            torch.cat([before, visual[row], table(torch.tensor(prompts.of(question, "")[0]))])
-            for row, (_, question, _) in enumerate(rows)
-        ]
-        width = max(len(s) for s in sequences)
-        padded = torch.zeros(len(rows), width, hidden, dtype=dtype)
-        mask = torch.zeros(len(rows), width, dtype=torch.long)
-        for row, sequence in enumerate(sequences):
-            padded[row, width - len(sequence) :] = sequence
-            mask[row, width - len(sequence) :] = 1
-        answers = model.generate(
-            inputs_embeds=padded, attention_mask=mask, max_new_tokens=options.new_tokens,
-            do_sample=False, eos_token_id=end, pad_token_id=end,
-        )
-        written += int((answers != end).sum())
+        rows = [(visual[row], question) for row, (_, question, _) in enumerate(rows)]
+        answers = common.answers(model, prompts, rows, options.new_tokens)
+        written += int((answers != prompts.end).sum())
     seconds = time.perf_counter() - start
     common.report(
         work="generate_vqa", dtype=options.dtype, threads=options.threads, tokens=written,

@@ -29,18 +29,6 @@ def rate_at(step, steps):
     return (PEAK - LAST) * 0.5 * (1 + math.cos(math.pi * step / steps)) + LAST
 
 
-def pad(sequences, left=False):
-    """`[B, T, C]` and which positions are filled."""
-    width = max(len(s) for s in sequences)
-    rows, masks = [], []
-    for sequence in sequences:
-        missing = width - len(sequence)
-        sides = (missing, 0) if left else (0, missing)
-        rows.append(torch.nn.functional.pad(sequence, (0, 0, *sides)))
-        masks.append(torch.nn.functional.pad(torch.ones(len(sequence), dtype=torch.long), sides))
-    return torch.stack(rows), torch.stack(masks)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path)
@@ -73,9 +61,7 @@ def main():
     optimizer = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}], fused=True
     )
-    prompts, table = common.Prompts(tokenizer), base.get_input_embeddings()
-    end = tokenizer.encode("<|im_end|>", add_special_tokens=False)[0]
-    before = table(torch.tensor(prompts.before)).detach()
+    prompts = common.Prompts(tokenizer)
 
     start = time.perf_counter()
     images = sorted({row[0] for row in every})
@@ -86,21 +72,7 @@ def main():
         return projector(features[name].float()).to(dtype)
 
     def step(rows):
-        sequences, targets, places = [], [], []
-        for row, (path, question, answer) in enumerate(rows):
-            after, answer = prompts.of(question, answer)
-            text = table(torch.tensor(after + answer[:-1])).detach()
-            sequences.append(torch.cat([before, visual(path.name), text]))
-            first = len(sequences[-1]) - len(answer)
-            places += [(row, first + i) for i in range(len(answer))]
-            targets += answer
-        padded, mask = pad(sequences)
-        # The body alone, then the head at the answers' positions.
-        body = model.base_model.model.model
-        states = body(inputs_embeds=padded, attention_mask=mask, use_cache=False).last_hidden_state
-        rows_at, columns_at = zip(*places)
-        logits = base.lm_head(states[list(rows_at), list(columns_at)])
-        loss = torch.nn.functional.cross_entropy(logits.float(), torch.tensor(targets))
+        loss = common.answer_loss(model, prompts, [(visual(path.name), *texts) for path, *texts in rows])
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -127,17 +99,9 @@ def main():
     with torch.no_grad(), (options.out / "predictions-test.jsonl").open("w") as out:
         for first in range(0, len(asked), 8):
             rows = asked[first : first + 8]
-            sequences = [
-                torch.cat([before, visual(row["image"]), table(torch.tensor(prompts.of(row["question"], "")[0]))])
-                for row in rows
-            ]
-            padded, mask = pad(sequences, left=True)
-            answers = model.generate(
-                inputs_embeds=padded, attention_mask=mask, max_new_tokens=24, do_sample=False,
-                eos_token_id=end, pad_token_id=end,
-            )
+            answers = common.answers(model, prompts, [(visual(row["image"]), row["question"]) for row in rows])
             for row, ids in zip(rows, answers.tolist()):
-                ids = ids[: ids.index(end)] if end in ids else ids
+                ids = ids[: ids.index(prompts.end)] if prompts.end in ids else ids
                 row |= {"prediction": tokenizer.decode(ids).strip(), "tokens": len(ids)}
                 out.write(json.dumps(row, ensure_ascii=False) + "\n")
     common.report(

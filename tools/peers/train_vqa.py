@@ -35,7 +35,7 @@ def main():
     projector = torch.nn.Linear(vision.config.hidden_size * common.MERGE, hidden).to(dtype)
     trained = [p for p in model.parameters() if p.requires_grad] + list(projector.parameters())
     optimizer = torch.optim.AdamW(trained, lr=1e-4, fused=True)
-    prompts, table = common.Prompts(tokenizer), base.get_input_embeddings()
+    prompts = common.Prompts(tokenizer)
     questions = common.read_questions(options.data, "train")
     order = torch.randperm(len(questions)).tolist()
     features = {}
@@ -61,27 +61,8 @@ def main():
     def step(index):
         rows = batch_of(index)
         visual = projector(encoded([path for path, _, _ in rows]))
-        pieces = [prompts.of(question, answer) for _, question, answer in rows]
-        before = table(torch.tensor(prompts.before))
-        sequences, targets, places = [], [], []
-        for row, (after, answer) in enumerate(pieces):
-            text = table(torch.tensor(after + answer[:-1]))
-            sequences.append(torch.cat([before, visual[row], text]))
-            first = len(prompts.before) + visual.shape[1] + len(after) - 1
-            places += [(row, first + i) for i in range(len(answer))]
-            targets += answer
-        width = max(len(s) for s in sequences)
-        padded = torch.zeros(len(rows), width, hidden, dtype=dtype)
-        mask = torch.zeros(len(rows), width, dtype=torch.long)
-        for row, sequence in enumerate(sequences):
-            padded[row, : len(sequence)] = sequence
-            mask[row, : len(sequence)] = 1
-        # The body alone, then the head at the answers' positions.
-        body = model.base_model.model.model
-        states = body(inputs_embeds=padded, attention_mask=mask, use_cache=False).last_hidden_state
-        rows_at, columns_at = zip(*places)
-        logits = base.lm_head(states[list(rows_at), list(columns_at)])
-        loss = torch.nn.functional.cross_entropy(logits.float(), torch.tensor(targets))
+        rows = [(visual[row], *texts) for row, (_, *texts) in enumerate(rows)]
+        loss = common.answer_loss(model, prompts, rows)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
