@@ -213,11 +213,6 @@ fn decode_picture(name: &str, bytes: &[u8]) -> Result<DecodedImage, DataError> {
     Ok(DecodedImage { width, height, rgb, source, rendering: None })
 }
 
-fn check_pixels(width: u32, height: u32) -> Result<(), Trouble> {
-    let is_huge = u64::from(width) * u64::from(height) > LIMIT_MEGAPIXELS * 1_000_000;
-    if is_huge { Err(Trouble::Huge(width, height)) } else { Ok(()) }
-}
-
 fn decode_png(bytes: &[u8]) -> Result<(DynamicImage, Orientation), Trouble> {
     let broken = |error: ::image::ImageError| Trouble::broken(error.to_string());
     let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png);
@@ -226,7 +221,7 @@ fn decode_png(bytes: &[u8]) -> Result<(DynamicImage, Orientation), Trouble> {
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(broken)?;
     let (width, height) = decoder.dimensions();
-    check_pixels(width, height)?;
+    Trouble::check_pixels(width, height)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     Ok((DynamicImage::from_decoder(decoder).map_err(broken)?, orientation))
 }
@@ -237,7 +232,7 @@ fn decode_jpeg(bytes: &[u8]) -> Result<(DynamicImage, Orientation), Trouble> {
         return Err(Trouble::Unsupported(format!("a JPEG picture of {} bits", head.bits)));
     }
     let (width, height) = (head.columns.into(), head.rows.into());
-    check_pixels(width, height)?;
+    Trouble::check_pixels(width, height)?;
     let exif = head.exif(bytes).and_then(Orientation::from_exif_chunk);
     let is_grey = head.colours() == jpeg::Colours::Grey;
     let pixels = jpeg::Picture::decode(head, bytes)?.bytes();

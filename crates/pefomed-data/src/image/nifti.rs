@@ -26,7 +26,7 @@ use std::io::Read as _;
 
 use self::header::Header;
 use super::Trouble;
-use super::decode::{DecodedImage, LIMIT_MEGAPIXELS, PixelSource, Rendering};
+use super::decode::{DecodedImage, PixelSource, Rendering};
 use super::view::{Axis, View, WindowChoice};
 use super::window::{Curve, Window, WindowOrigin, to_byte};
 use crate::DataError;
@@ -67,9 +67,7 @@ fn render(bytes: &[u8], view: &View) -> Result<DecodedImage, Trouble> {
         Axis::Y => (x, z, y),
         Axis::Z => (x, y, z),
     };
-    if u64::from(columns) * u64::from(rows) > LIMIT_MEGAPIXELS * 1_000_000 {
-        return Err(Trouble::Huge(columns, rows));
-    }
+    Trouble::check_pixels(columns, rows)?;
     let frame = chosen("frame", view.frame, header.volumes, 1)?;
     let slice = chosen("slice", view.slice, slices, slices / 2 + 1)?;
     let volume = header.volume(&bytes, frame - 1)?;

@@ -21,6 +21,12 @@ impl Trouble {
         Self::Broken(reason.into())
     }
 
+    /// That a picture is small enough to be decoded.
+    pub(crate) fn check_pixels(columns: u32, rows: u32) -> Result<(), Self> {
+        let is_huge = u64::from(columns) * u64::from(rows) > LIMIT_MEGAPIXELS * 1_000_000;
+        if is_huge { Err(Self::Huge(columns, rows)) } else { Ok(()) }
+    }
+
     /// The error that names the file; `remedy` is for what is not read here.
     pub(crate) fn named(self, name: &str, remedy: &'static str) -> DataError {
         let name = name.to_owned();

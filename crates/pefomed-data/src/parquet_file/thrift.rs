@@ -51,16 +51,15 @@ impl<R: Read> Walk<R> {
     fn structure(&mut self, depth: usize) -> Option<()> {
         loop {
             let head = self.byte()?;
-            match head & 15 {
-                0 => return Some(()),
-                // A number of a field that does not follow from the one before it stands apart.
-                kind => {
-                    if head >> 4 == 0 {
-                        self.number()?;
-                    }
-                    self.value(kind, depth + 1)?;
-                }
+            let kind = head & 15;
+            if kind == 0 {
+                return Some(());
             }
+            // A number of a field that does not follow from the one before it stands apart.
+            if head >> 4 == 0 {
+                self.number()?;
+            }
+            self.value(kind, depth + 1)?;
         }
     }
 

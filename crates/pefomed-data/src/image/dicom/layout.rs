@@ -1,6 +1,5 @@
 //! How the pixels of a file lie: size, samples, bits (PS3.3, C.7.6.3).
 
-use super::super::decode::LIMIT_MEGAPIXELS;
 use super::Trouble;
 use crate::dicom::{
     BITS_ALLOCATED, BITS_STORED, COLUMNS, DataSet, FRAMES, HIGH_BIT, PHOTOMETRIC,
@@ -46,9 +45,7 @@ impl Layout {
         if rows == 0 || columns == 0 {
             return Err(Trouble::broken(format!("it has {columns}×{rows} pixels")));
         }
-        if u64::from(rows) * u64::from(columns) > LIMIT_MEGAPIXELS * 1_000_000 {
-            return Err(Trouble::Huge(columns, rows));
-        }
+        Trouble::check_pixels(columns, rows)?;
         let frames = match data.decimal(FRAMES) {
             Ok(None) => 1.0,
             Ok(Some(frames)) if frames.fract() == 0.0 && (0.0..1e9).contains(&frames) => {

@@ -23,6 +23,8 @@ pub(super) struct Layer {
     pub(super) coefficients: Vec<[i16; 64]>,
     /// The steps that coefficients are counted in: those in force at the component's first scan.
     pub(super) steps: Option<[u16; 64]>,
+    /// How far samples coded without losses were shifted down.
+    shift: u8,
     is_seen: bool,
 }
 
@@ -31,12 +33,10 @@ pub(super) struct Frame {
     pub(super) columns: usize,
     pub(super) rows: usize,
     is_lossless: bool,
-    is_progressive: bool,
+    pub(super) is_progressive: bool,
     h_most: usize,
     v_most: usize,
     pub(super) layers: Vec<Layer>,
-    /// How far the samples of a lossless picture were shifted down.
-    shift: u8,
 }
 
 /// A component of a scan: its number, and those of its tables.
@@ -85,6 +85,7 @@ impl Frame {
                 stride: 0,
                 coefficients: Vec::new(),
                 steps: None,
+                shift: 0,
                 is_seen: false,
             };
             if head.is_lossless() {
@@ -112,7 +113,6 @@ impl Frame {
             h_most,
             v_most,
             layers,
-            shift: 0,
         })
     }
 
@@ -168,7 +168,9 @@ impl Frame {
         for part in &scan.parts {
             let layer = &mut self.layers[part.layer];
             layer.is_seen |= scan.first == 0 || !self.is_progressive;
-            if layer.steps.is_none() && !self.is_lossless {
+            if self.is_lossless {
+                layer.shift = scan.low;
+            } else if layer.steps.is_none() {
                 layer.steps = tables.quantization[layer.component.table];
                 if layer.steps.is_none() {
                     return Err(Trouble::broken("its JPEG data lacks a quantization table"));
@@ -177,10 +179,9 @@ impl Frame {
         }
         let mut bits = Bits::new(data, at);
         if self.is_lossless {
-            self.shift = scan.low;
             lossless::read(self, &scan, tables, &mut bits)?;
         } else {
-            scan::read(self, &scan, tables, &mut bits, self.is_progressive)?;
+            scan::read(self, &scan, tables, &mut bits)?;
         }
         Ok(bits.at())
     }
@@ -201,10 +202,9 @@ impl Frame {
             if self.is_lossless {
                 // Damaged differences lead beyond the bits of a sample.
                 let full = u16::MAX >> (16 - self.bits);
-                layer
-                    .samples
-                    .iter_mut()
-                    .for_each(|sample| *sample = (*sample << self.shift) & full);
+                for sample in &mut layer.samples {
+                    *sample = (*sample << layer.shift) & full;
+                }
             }
             let Component { h, v, .. } = layer.component;
             Plane {

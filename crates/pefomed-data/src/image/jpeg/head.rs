@@ -51,7 +51,7 @@ pub(super) struct Component {
 
 /// What the components of a picture mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Colours {
+pub(in crate::image) enum Colours {
     Grey,
     Rgb,
     /// Luminance and colour differences.
@@ -64,13 +64,13 @@ pub(in super::super) enum Colours {
 
 /// What the segments up to the frame header say.
 #[derive(Debug, Default)]
-pub(in super::super) struct Head {
+pub(in crate::image) struct Head {
     /// The start-of-frame marker: 0xC0 baseline, 0xC1 extended, 0xC2 progressive, 0xC3 lossless.
     process: u8,
     /// Bits of a sample.
-    pub(in super::super) bits: u8,
-    pub(in super::super) rows: u16,
-    pub(in super::super) columns: u16,
+    pub(in crate::image) bits: u8,
+    pub(in crate::image) rows: u16,
+    pub(in crate::image) columns: u16,
     pub(super) components: Vec<Component>,
     has_jfif: bool,
     /// The colour transformation of an Adobe marker.
@@ -83,7 +83,7 @@ pub(in super::super) struct Head {
 
 impl Head {
     /// Reads the segments up to the frame header.
-    pub(in super::super) fn of(data: &[u8]) -> Result<Self, Trouble> {
+    pub(in crate::image) fn of(data: &[u8]) -> Result<Self, Trouble> {
         let mut head = Self::default();
         let mut at = 2;
         loop {
@@ -144,7 +144,7 @@ impl Head {
         Ok(())
     }
 
-    pub(in super::super) fn is_lossless(&self) -> bool {
+    pub(in crate::image) fn is_lossless(&self) -> bool {
         self.process == 0xC3
     }
 
@@ -152,23 +152,23 @@ impl Head {
         self.process == 0xC2
     }
 
-    pub(in super::super) fn pixels(&self) -> usize {
+    pub(in crate::image) fn pixels(&self) -> usize {
         usize::from(self.rows) * usize::from(self.columns)
     }
 
     /// How many components it has, 1 to 4.
-    pub(in super::super) fn planes(&self) -> usize {
+    pub(in crate::image) fn planes(&self) -> usize {
         self.components.len()
     }
 
     /// The EXIF data, of the stream that the head was read from.
-    pub(in super::super) fn exif<'a>(&self, data: &'a [u8]) -> Option<&'a [u8]> {
+    pub(in crate::image) fn exif<'a>(&self, data: &'a [u8]) -> Option<&'a [u8]> {
         data.get(self.exif.clone()?)
     }
 
     /// What three components are, where the stream says so by an Adobe marker, the names of the
     /// components or a JFIF marker.
-    pub(in super::super) fn stated_colours(&self) -> Option<Colours> {
+    pub(in crate::image) fn stated_colours(&self) -> Option<Colours> {
         let ids = self.components.iter().map(|component| component.id);
         match self.adobe {
             Some(0) => Some(Colours::Rgb),
@@ -179,7 +179,7 @@ impl Head {
     }
 
     /// What the components are, as libjpeg guesses where the stream does not say.
-    pub(in super::super) fn colours(&self) -> Colours {
+    pub(in crate::image) fn colours(&self) -> Colours {
         match (self.components.len(), self.adobe) {
             (4, Some(2)) => Colours::Ycck,
             (4, _) => Colours::Cmyk,

@@ -1,5 +1,7 @@
 //! Scans of coefficients: sequential (T.81, F.2) and progressive (G.1 and G.2).
 
+use std::ops::RangeInclusive;
+
 use super::bits::Bits;
 use super::frame::{Frame, Scan};
 use super::head::Tables;
@@ -56,7 +58,6 @@ pub(super) fn read(
     scan: &Scan,
     tables: &Tables,
     bits: &mut Bits<'_>,
-    is_progressive: bool,
 ) -> Result<(), Trouble> {
     let mut memory = Memory::default();
     for unit in 0..scan.across * scan.down {
@@ -71,10 +72,11 @@ pub(super) fn read(
                 let y = unit / scan.across * part.v + inner / part.h;
                 let dc = || tables.dc[part.dc].as_ref().ok_or_else(lacks_table);
                 let ac = || tables.ac[part.ac].as_ref().ok_or_else(lacks_table);
-                let before = &mut memory.first[index];
-                if !is_progressive {
+                if !frame.is_progressive {
                     let mut block = [0; 64];
-                    sequential(&mut block, dc()?, ac()?, before, bits)?;
+                    block[0] = first(&mut memory.first[index], dc()?, bits)? as i16;
+                    // In sequential scans no other block ends with this one.
+                    spectrum(&mut block, 1..=63, 0, ac()?, bits)?;
                     let steps = layer.steps.as_ref().unwrap_or(&[1; 64]);
                     let out = &mut layer.samples[8 * (y * layer.stride + x)..];
                     idct::block(&block, steps, frame.bits, out, layer.stride);
@@ -83,11 +85,17 @@ pub(super) fn read(
                 let block = &mut layer.coefficients[y * layer.across + x];
                 match (scan.first, scan.high) {
                     (0, 0) => {
-                        *before = before.wrapping_add(difference(dc()?, bits)?);
-                        block[0] = (*before << scan.low) as i16;
+                        let value = first(&mut memory.first[index], dc()?, bits)?;
+                        block[0] = (value << scan.low) as i16;
                     }
                     (0, _) => block[0] |= i16::from(bits.bit()?) << scan.low,
-                    (_, 0) => spectrum(block, scan, ac()?, &mut memory.empty, bits)?,
+                    (_, 0) if memory.empty > 0 => memory.empty -= 1,
+                    (_, 0) => {
+                        let range = scan.first..=scan.last;
+                        if let Some(width) = spectrum(block, range, scan.low, ac()?, bits)? {
+                            memory.empty = run(width, bits)? - 1;
+                        }
+                    }
                     (_, _) => refinement(block, scan, ac()?, &mut memory.empty, bits)?,
                 }
             }
@@ -96,71 +104,45 @@ pub(super) fn read(
     Ok(())
 }
 
-fn difference(table: &Huffman, bits: &mut Bits<'_>) -> Result<i32, Trouble> {
-    let magnitude = table.decode(bits)?;
-    bits.signed(u32::from(magnitude))
+/// The first coefficient of a block, from that of the block before it.
+fn first(before: &mut i32, dc: &Huffman, bits: &mut Bits<'_>) -> Result<i32, Trouble> {
+    let magnitude = dc.decode(bits)?;
+    *before = before.wrapping_add(bits.signed(u32::from(magnitude))?);
+    Ok(*before)
 }
 
-fn sequential(
-    block: &mut [i16; 64],
-    dc: &Huffman,
-    ac: &Huffman,
-    before: &mut i32,
-    bits: &mut Bits<'_>,
-) -> Result<(), Trouble> {
-    *before = before.wrapping_add(difference(dc, bits)?);
-    block[0] = *before as i16;
-    let mut at = 1;
-    while at < 64 {
-        let code = ac.decode(bits)?;
-        let (zeros, magnitude) = (usize::from(code >> 4), u32::from(code & 15));
-        match (zeros, magnitude) {
-            (15, 0) => at += 16,
-            (_, 0) => break,
-            _ => {
-                at += zeros;
-                let place = *ZIGZAG.get(at).ok_or_else(too_many)?;
-                block[place] = bits.signed(magnitude)? as i16;
-                at += 1;
-            }
-        }
-    }
-    Ok(())
+/// How many blocks, this one among them, bring nothing more (T.81, G.1.2.2).
+fn run(width: u32, bits: &mut Bits<'_>) -> Result<u32, Trouble> {
+    Ok((1 << width) + bits.read(width)? as u32)
 }
 
-/// The first bits of some coefficients.
+/// Other coefficients of a block, without the bits below `low`. Where an end stands before the last of
+/// them, the width of the number behind it that progressive scans have.
 fn spectrum(
     block: &mut [i16; 64],
-    scan: &Scan,
+    range: RangeInclusive<usize>,
+    low: u8,
     ac: &Huffman,
-    empty: &mut u32,
     bits: &mut Bits<'_>,
-) -> Result<(), Trouble> {
-    if *empty > 0 {
-        *empty -= 1;
-        return Ok(());
-    }
-    let mut at = scan.first;
-    while at <= scan.last {
+) -> Result<Option<u32>, Trouble> {
+    let (mut at, last) = range.into_inner();
+    while at <= last {
         let code = ac.decode(bits)?;
-        let (zeros, magnitude) = (usize::from(code >> 4), u32::from(code & 15));
+        let (zeros, magnitude) = (code >> 4, u32::from(code & 15));
         match (zeros, magnitude) {
             (15, 0) => at += 16,
-            (_, 0) => {
-                *empty = (1 << zeros) - 1 + bits.read(zeros as u32)? as u32;
-                break;
-            }
+            (_, 0) => return Ok(Some(zeros.into())),
             _ => {
-                at += zeros;
-                if at > scan.last {
+                at += usize::from(zeros);
+                if at > last {
                     return Err(too_many());
                 }
-                block[ZIGZAG[at]] = (bits.signed(magnitude)? << scan.low) as i16;
+                block[ZIGZAG[at]] = (bits.signed(magnitude)? << low) as i16;
                 at += 1;
             }
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// One more bit of some coefficients: those that are not 0 have it where they are passed, and between
@@ -187,7 +169,7 @@ fn refinement(
         match magnitude {
             0 if zeros < 15 => {
                 // This block counts, and is gone through below.
-                *empty = (1 << zeros) + bits.read(zeros as u32)? as u32;
+                *empty = run(zeros as u32, bits)?;
                 break;
             }
             0 => {}
