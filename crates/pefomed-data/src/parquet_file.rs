@@ -145,6 +145,10 @@ impl Read for From {
     }
 }
 
+/// Elements without bytes that the head of a page may have. None that the format knows has any; a file can have
+/// a page for every twenty of its bytes, so that room for as many as the file has bytes would be too much.
+const HEAD_ROOM: u64 = 1 << 10;
+
 impl Pieces {
     fn from(&self, at: u64) -> BufReader<From> {
         BufReader::with_capacity(1 << 12, From { file: Arc::clone(&self.file), at })
@@ -164,7 +168,7 @@ impl Pieces {
 }
 
 fn excessive(place: &str) -> ParquetError {
-    ParquetError::General(format!("{place} claims more values than the file has bytes"))
+    ParquetError::General(format!("{place} claims more values than it has bytes for"))
 }
 
 impl Length for Pieces {
@@ -178,7 +182,7 @@ impl ChunkReader for Pieces {
 
     /// Called for the heads of pages.
     fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
-        if thrift::is_excessive(self.from(start), self.length) {
+        if thrift::is_excessive(self.from(start), HEAD_ROOM) {
             return Err(excessive("the head of a page"));
         }
         Ok(self.from(start))
