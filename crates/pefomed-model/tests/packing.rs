@@ -150,6 +150,28 @@ fn a_packed_batch_learns_what_its_questions_learn_one_by_one() {
     assert!(with_images.get() > 10, "{} runs had images", with_images.get());
 }
 
+/// Any device that Vulkan finds will do: a software driver such as Mesa's `lavapipe` computes the same.
+#[cfg(feature = "vulkan")]
+#[test]
+fn a_vulkan_device_packs_as_the_processor_does() {
+    use burn::tensor::{DType, Device, DeviceKind};
+
+    let device = Device::vulkan(DeviceKind::DefaultDevice);
+    let mut model =
+        random_model(VOCABULARY as usize, true, 11, &Placement { device, dtype: DType::F32 });
+    model.set_trainable(true);
+    let [(mut exact, _), (_, tolerance)] = models();
+    let features = random_features(IMAGES, 3);
+    let trees = worked_trees();
+    for dropout in [None, Some((0.3, 5))] {
+        let packed = run(&mut model, &features, [&trees[..]], dropout);
+        let alone = run(&mut model, &features, one_by_one(&trees).chunks(1), dropout);
+        assert_equal(&packed, &alone, tolerance).unwrap();
+        let expected = run(&mut exact, &features, [&trees[..]], dropout);
+        assert_equal(&packed, &expected, tolerance).unwrap();
+    }
+}
+
 #[test]
 fn dropout_draws_the_same_for_a_question_in_any_company() {
     let models = RefCell::new(models());
