@@ -31,6 +31,22 @@ pub fn generate(
     end: u32,
     limit: usize,
 ) -> Result<Vec<Vec<Generated>>, ModelError> {
+    generate_telling(model, trees, features, end, limit, &mut |_, _| true)
+}
+
+/// As [`generate`]. `tell` hears each token as it is written, with the number of its answer among all, and
+/// says whether to go on: `false` ends all answers where they are, as a limit would.
+///
+/// # Errors
+/// As [`generate`].
+pub fn generate_telling(
+    model: &TunedDecoder,
+    trees: &[MessageTree],
+    features: &FeatureMap,
+    end: u32,
+    limit: usize,
+    tell: &mut dyn FnMut(usize, u32) -> bool,
+) -> Result<Vec<Vec<Generated>>, ModelError> {
     let questions: Vec<MessageTree> = trees.iter().map(without_answers).collect();
     let batch = PackedBatch::new(&questions);
     if batch.is_empty() {
@@ -44,16 +60,18 @@ pub fn generate(
     for step in 0..=limit {
         let tokens = most_likely(&read(model.decoder.logits(hidden)), rows.len());
         let mut kept = Vec::new();
+        let mut is_wanted = true;
         for (row, &token) in tokens.iter().enumerate() {
             let answer = &mut answers[rows[row]];
             if token == end {
                 answer.finish = Finish::Stop;
             } else if step < limit {
                 answer.tokens.push(token);
+                is_wanted &= tell(rows[row], token);
                 kept.push(row);
             }
         }
-        if kept.is_empty() {
+        if kept.is_empty() || !is_wanted {
             break;
         }
         if kept.len() < rows.len() {

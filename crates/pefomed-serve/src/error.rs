@@ -83,6 +83,23 @@ pub enum ServeError {
         /// The port.
         port: u16,
     },
+    /// An address that other machines reach, and no key.
+    #[error(
+        "on {host} other machines can ask: put a key into a file and name it with --key-file FILE, or \
+         listen on 127.0.0.1"
+    )]
+    NoKey {
+        /// The host listened on.
+        host: std::net::IpAddr,
+    },
+    /// A key that could be guessed.
+    #[error(
+        "the key is shorter than {shortest} characters: take a longer one, such as `openssl rand -hex 32` makes"
+    )]
+    ShortKey {
+        /// How many it needs.
+        shortest: usize,
+    },
     /// The operating system gives no random numbers.
     #[error("the operating system gives no random numbers for links: {0}")]
     Random(getrandom::Error),

@@ -6,6 +6,7 @@
 //! a [`RunFolder`].
 
 pub mod adamw;
+pub mod answering;
 pub mod augmented;
 pub mod checkpoint;
 pub mod device;

@@ -38,10 +38,17 @@ pub fn check(recipe: &Recipe) -> Result<(), TrainError> {
 /// # Errors
 /// [`TrainError::StartAdapter`] when the folder is no adapter.
 pub fn digest(recipe: &Recipe) -> Result<Option<String>, TrainError> {
-    let Some(folder) = &recipe.adapter.start else { return Ok(None) };
+    recipe.adapter.start.as_deref().map(digest_of).transpose()
+}
+
+/// Names the weights in the folder of an adapter.
+///
+/// # Errors
+/// [`TrainError::StartAdapter`] when the folder is no adapter.
+pub fn digest_of(folder: &Path) -> Result<String, TrainError> {
     check_files(folder)?;
     let digests = FILES.iter().map(|file| files::digest_file(&folder.join(file)));
-    Ok(Some(files::digest(digests.collect::<Result<Vec<_>, _>>()?)))
+    Ok(files::digest(digests.collect::<Result<Vec<_>, _>>()?))
 }
 
 fn check_files(folder: &Path) -> Result<(), TrainError> {

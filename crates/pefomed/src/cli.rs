@@ -8,11 +8,11 @@ use pefomed_train::DeviceKind;
 
 use crate::commands::{
     ablate, agree, compare, convert, data_check, data_deidentify, demo, judge, merge, plan,
-    predict, pretrain, rate, report, score, train,
+    predict, pretrain, rate, report, score, serve, train,
 };
 use crate::context::Context;
 
-/// Fine-tune, evaluate and report multimodal language models for medical images.
+/// Fine-tune, evaluate and serve multimodal language models for medical images.
 #[derive(Debug, Parser)]
 #[command(
     name = "pefomed",
@@ -27,7 +27,8 @@ use crate::context::Context;
   pefomed score runs/vqa-rad
   pefomed judge runs/vqa-rad/predictions-test.jsonl --endpoint http://127.0.0.1:8000/v1 --model NAME
   pefomed agree metrics.jsonl judge.jsonl ratings.csv --report agreement.html
-  pefomed report runs/vqa-rad"
+  pefomed report runs/vqa-rad
+  pefomed serve runs/vqa-rad"
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -64,6 +65,7 @@ pub(crate) enum Command {
     Train(train::Arguments),
     Ablate(ablate::Arguments),
     Predict(predict::Arguments),
+    Serve(serve::Arguments),
     Score(score::Arguments),
     Compare(compare::Arguments),
     Judge(judge::Arguments),
@@ -95,6 +97,7 @@ impl Command {
             Self::Train(arguments) => train::run(arguments, context),
             Self::Ablate(arguments) => ablate::run(arguments, context),
             Self::Predict(arguments) => predict::run(arguments, context),
+            Self::Serve(arguments) => serve::run(arguments, context),
             Self::Score(arguments) => score::run(arguments, context),
             Self::Compare(arguments) => compare::run(arguments, context),
             Self::Judge(arguments) => judge::run(arguments, context),

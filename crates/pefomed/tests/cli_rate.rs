@@ -3,14 +3,14 @@
 mod common;
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{command, pefomed, with_data};
+use common::{Serving, pefomed, with_data};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -37,65 +37,19 @@ fn with_predictions(count: usize) -> TempDir {
 
 const FILES: &str = "plain.jsonl tuned=tuned.jsonl --images images --store r.sqlite --port 0";
 
-/// A server as a process of its own.
-struct Serving {
-    child: Child,
-    address: String,
-    started: Value,
+/// Posts an answer; whether it was acknowledged.
+fn answer(address: &str, position: usize, value: u8) -> bool {
+    let body = json!({
+        "request": format!("request-{position}-{value}"), "position": position,
+        "rating": { "value": value, "comment": format!("comment {position}") },
+    });
+    let reply = post(address, "/r/1/answer", &body.to_string());
+    reply.is_some_and(|reply| reply.starts_with("HTTP/1.1 200"))
 }
 
-impl Serving {
-    fn start(folder: &Path, line: &str) -> Self {
-        let mut child = command(folder, &format!("rate {line} --json"))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let mut text = String::new();
-        // The summary ends with a brace of its own; the server goes on after it.
-        while !text.ends_with("\n}\n") {
-            let read = out.read_line(&mut text).unwrap();
-            assert!(read > 0, "{text}\n{}", rest(&mut child));
-        }
-        let started: Value = serde_json::from_str(&text).unwrap();
-        let url = started["address"].as_str().unwrap();
-        let address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
-        Self { child, address, started }
-    }
-
-    /// Posts an answer; whether it was acknowledged.
-    fn answer(&self, position: usize, value: u8) -> bool {
-        let body = json!({
-            "request": format!("request-{position}-{value}"), "position": position,
-            "rating": { "value": value, "comment": format!("comment {position}") },
-        });
-        let reply = post(&self.address, "/r/1/answer", &body.to_string());
-        reply.is_some_and(|reply| reply.starts_with("HTTP/1.1 200"))
-    }
-
-    /// As Ctrl-C does; the exit code and what was said.
-    fn interrupt(mut self) -> (Option<i32>, String) {
-        let done = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
-        assert!(done.unwrap().success());
-        let code = self.child.wait().unwrap().code();
-        (code, rest(&mut self.child))
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn rest(child: &mut Child) -> String {
-    let mut text = String::new();
-    if let Some(err) = &mut child.stderr {
-        err.read_to_string(&mut text).unwrap();
-    }
-    text
+/// Serves a study.
+fn serve(folder: &Path, line: &str) -> Serving {
+    Serving::start(folder, &format!("rate {line} --json"), "address")
 }
 
 /// One request; nothing when the server has gone away.
@@ -136,13 +90,13 @@ fn nothing_acknowledged_is_lost_when_the_server_is_killed() {
     let folder = with_predictions(60);
     let mut kept = 0;
     for round in 0..3_usize {
-        let serving = Serving::start(folder.path(), FILES);
+        let serving = serve(folder.path(), FILES);
         let acknowledged = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 // Until the server is gone; 90 positions are more than it lives to see.
                 for position in 0..90 {
-                    if !serving.answer(position, round as u8 % 2) {
+                    if !answer(&serving.address, position, round as u8 % 2) {
                         return;
                     }
                     acknowledged.store(position + 1, Ordering::SeqCst);
@@ -174,18 +128,18 @@ fn nothing_acknowledged_is_lost_when_the_server_is_killed() {
 #[test]
 fn ctrl_c_ends_a_study_that_is_gone_on_with() {
     let folder = with_predictions(5);
-    let serving = Serving::start(folder.path(), &format!("{FILES} --rater Ada --rater Bo"));
+    let serving = serve(folder.path(), &format!("{FILES} --rater Ada --rater Bo"));
     // Five questions, of which two have two answers.
     assert_eq!(serving.started["summary"]["candidates"], 7);
     assert_eq!(serving.started["settings"]["kind"], "correct");
     assert_eq!(serving.started["tokens"], false);
-    assert!(serving.answer(0, 1) && serving.answer(1, 0));
+    assert!(answer(&serving.address, 0, 1) && answer(&serving.address, 1, 0));
     let (code, err) = serving.interrupt();
     assert_eq!(code, Some(0), "{err}");
     assert_eq!(err.trim(), "stopped: 2 of 14 grades are in r.sqlite");
 
     // The store knows what is rated.
-    let again = Serving::start(folder.path(), "--images images --store r.sqlite --port 0");
+    let again = serve(folder.path(), "--images images --store r.sqlite --port 0");
     assert_eq!(again.started["summary"]["raters"][0]["graded"], 2);
     assert_eq!(again.interrupt().0, Some(0));
     let other =
@@ -209,15 +163,15 @@ fn ctrl_c_ends_a_study_that_is_gone_on_with() {
 fn links_are_shown_once_and_to_people_alone() {
     let folder = with_predictions(2);
     let line = format!("{FILES} --rater Ada --synthetic robot --tokens -q");
-    let first = Serving::start(folder.path(), &line);
+    let first = serve(folder.path(), &line);
     assert!(!first.started.to_string().contains("token="));
     let (_, err) = first.interrupt();
     assert_eq!(err.matches("enter?token=").count(), 2, "{err}");
-    let second = Serving::start(folder.path(), &line);
+    let second = serve(folder.path(), &line);
     let (_, err) = second.interrupt();
     assert_eq!(err.matches("enter?token=").count(), 0, "{err}");
     assert!(err.contains("Ada: as given before; a lost link is replaced with --new-link"), "{err}");
-    let third = Serving::start(folder.path(), &format!("{line} --new-link Ada"));
+    let third = serve(folder.path(), &format!("{line} --new-link Ada"));
     let (_, err) = third.interrupt();
     assert!(
         err.contains("  Ada: http://127.0.0.1:") && err.matches("token=").count() == 1,

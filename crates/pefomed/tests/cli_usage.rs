@@ -31,6 +31,7 @@ fn every_command_explains_itself_with_an_example() {
         "rate",
         "agree",
         "report",
+        "serve",
         "convert",
         "merge",
     ] {

@@ -5,30 +5,24 @@
 //! with a token. There is no encryption here: on a network, put it behind the hospital's own
 //! reverse proxy, or reach it through a tunnel (docs/rating.md).
 
-mod access;
+mod cookie;
 mod images;
 mod page;
 mod reply;
 mod routes;
-mod token;
 
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use pefomed_eval::rating::{Items, Rater, Store};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 
-use self::access::Access;
 use self::images::Images;
-use crate::ServeError;
+use crate::guard::Guard;
+use crate::{ServeError, listening, token};
 
-/// How often the server looks whether it should stop.
-const LOOK: Duration = Duration::from_millis(50);
-/// How long it waits for open connections then. Whatever was acknowledged is on the disk already.
-const FAREWELL: Duration = Duration::from_secs(2);
 /// Images decoded at a time: each may take 300 MB.
 const DECODERS: usize = 2;
 
@@ -80,7 +74,11 @@ pub(crate) struct Study {
     store: Mutex<Store>,
     raters: Vec<Rater>,
     images: Images,
-    access: Access,
+    guard: Guard,
+    /// Whether raters reach the server by https.
+    secure: bool,
+    /// Digests of the raters' tokens; none when no token is asked for.
+    tokens: Option<Vec<String>>,
     decoders: Semaphore,
 }
 
@@ -100,10 +98,7 @@ impl RatingServer {
         if url.is_none() && host.is_unspecified() {
             return Err(ServeError::NoUrl { host, port: options.address.port() });
         }
-        let bind_failed = |source| ServeError::Bind { address: options.address, source };
-        let listener = TcpListener::bind(options.address).map_err(bind_failed)?;
-        listener.set_nonblocking(true).map_err(bind_failed)?;
-        let address = listener.local_addr().map_err(bind_failed)?;
+        let (listener, address) = listening::listen(options.address)?;
         let public_host =
             url.as_deref().and_then(|url| url.split_once("://")).map(|(_, host)| host.to_owned());
         let secure = url.as_deref().is_some_and(|url| url.starts_with("https://"));
@@ -133,14 +128,15 @@ impl RatingServer {
             digests.push(digest);
             links.push(Link { rater: rater.name.clone(), url });
         }
-        let access = Access {
-            hosts: (!tokens).then(|| loopback_hosts(address, public_host.as_deref())),
-            public_host,
-            secure,
-            tokens: tokens.then_some(digests),
+        let guard = if tokens {
+            Guard::of_network(public_host)
+        } else {
+            Guard::of_loopback(address, public_host)
         };
+        let tokens = tokens.then_some(digests);
         let decoders = Semaphore::new(DECODERS);
-        let study = Study { store: Mutex::new(store), raters, images, access, decoders };
+        let study =
+            Study { store: Mutex::new(store), raters, images, guard, secure, tokens, decoders };
         Ok(Self { listener, address, links, study })
     }
 
@@ -156,7 +152,7 @@ impl RatingServer {
 
     /// Whether raters need a personal link.
     pub fn asks_for_tokens(&self) -> bool {
-        self.study.access.tokens.is_some()
+        self.study.tokens.is_some()
     }
 
     /// Answers requests until `stop` is set. `note` is told of failures that a rater cannot mend;
@@ -169,32 +165,9 @@ impl RatingServer {
         stop: &AtomicBool,
         note: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<(), ServeError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .build()
-            .map_err(ServeError::Run)?;
         let router = routes::router(Arc::new(self.study), Arc::new(note));
-        let result = runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(self.listener)?;
-            let (farewell, told) = oneshot::channel::<()>();
-            let server = axum::serve(listener, router).with_graceful_shutdown(async {
-                let _ = told.await;
-            });
-            let mut server = tokio::spawn(async move { server.await });
-            while !stop.load(Ordering::SeqCst) && !server.is_finished() {
-                tokio::time::sleep(LOOK).await;
-            }
-            let _ = farewell.send(());
-            match tokio::time::timeout(FAREWELL, &mut server).await {
-                Ok(Ok(result)) => result,
-                Ok(Err(panic)) => Err(std::io::Error::other(panic)),
-                // A browser keeps a connection open: it will find out.
-                Err(_) => Ok(()),
-            }
-        });
-        runtime.shutdown_timeout(FAREWELL);
-        result.map_err(ServeError::Run)
+        // Whatever was acknowledged is on the disk already.
+        listening::answer_until(stop, self.listener, router)
     }
 }
 
@@ -208,22 +181,6 @@ fn base_url(url: &str) -> Result<String, ServeError> {
         return Err(refuse());
     }
     Ok(format!("{scheme}://{host}"))
-}
-
-/// What a browser on this machine may call it.
-fn loopback_hosts(address: SocketAddr, public: Option<&str>) -> Vec<String> {
-    let port = address.port();
-    let mut hosts = vec![
-        format!("localhost:{port}"),
-        SocketAddr::from((IpAddr::from([127, 0, 0, 1]), port)).to_string(),
-        address.to_string(),
-        format!("[::1]:{port}"),
-    ];
-    if port == 80 {
-        hosts.extend(["localhost", "127.0.0.1", "[::1]"].map(str::to_owned));
-    }
-    hosts.extend(public.map(str::to_owned));
-    hosts
 }
 
 #[cfg(test)]

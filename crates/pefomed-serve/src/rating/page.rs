@@ -1,31 +1,24 @@
 //! The page and its parts, as files that can be read on their own; nothing is built or fetched.
 
+use crate::shared_page;
+
 /// The rating page.
 pub(super) const RATE_HTML: &str = include_str!("page/rate.html");
 /// A page with a message.
 const MESSAGE_HTML: &str = include_str!("page/message.html");
 
-/// The files that pages refer to.
-const FILES: [(&str, &str); 7] = [
+/// The files that pages refer to, besides the shared ones.
+const FILES: [(&str, &str); 5] = [
     ("rate.css", include_str!("page/rate.css")),
     ("rate.js", include_str!("page/rate.js")),
     ("panel.js", include_str!("page/panel.js")),
     ("viewer.js", include_str!("page/viewer.js")),
     ("server.js", include_str!("page/server.js")),
-    ("theme.js", include_str!("page/theme.js")),
-    ("icon.svg", include_str!("page/icon.svg")),
 ];
 
 /// A file that pages refer to, with its type.
 pub(super) fn file(name: &str) -> Option<(&'static str, &'static str)> {
-    let (_, kind) = name.rsplit_once('.')?;
-    let kind = match kind {
-        "css" => "text/css; charset=utf-8",
-        "js" => "text/javascript; charset=utf-8",
-        _ => "image/svg+xml",
-    };
-    let (_, text) = FILES.iter().find(|(known, _)| *known == name)?;
-    Some((kind, text))
+    shared_page::file(name, &FILES)
 }
 
 /// A page that says one thing.
@@ -54,17 +47,8 @@ mod tests {
 
     #[test]
     fn pages_name_no_other_place_and_hold_no_script_of_their_own() {
-        for text in FILES.map(|(_, text)| text).into_iter().chain([RATE_HTML, MESSAGE_HTML]) {
-            // The names of the two XML vocabularies are names, and nothing is fetched from there.
-            let text = text.replace("http://www.w3.org/2000/svg", "");
-            assert!(!text.contains("http://") && !text.contains("https://"));
-            assert!(
-                !text.contains("@import") && !text.contains(" style=") && !text.contains("onclick")
-            );
-        }
-        for page in [RATE_HTML, MESSAGE_HTML] {
-            assert!(!page.contains("<style") && !page.contains("<script>"));
-        }
+        let pages = [RATE_HTML, MESSAGE_HTML];
+        shared_page::assert_self_contained(FILES.map(|(_, text)| text).into_iter().chain(pages));
     }
 
     #[test]

@@ -29,7 +29,8 @@ use serde_json::{Value, json};
 
 use super::images::Asked;
 use super::reply::Refusal;
-use super::{Study, access, page, token};
+use super::{Study, cookie, page};
+use crate::{guard, token};
 
 /// The most bytes a request may carry: a long comment in any alphabet fits.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -64,44 +65,32 @@ pub(super) fn router(study: Arc<Study>, note: Note) -> Router {
         .merge(own)
         .fallback(async |request: Request| Refusal::not_found().for_request(request.headers()))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(middleware::from_fn_with_state(shared.clone(), guard))
+        .layer(middleware::from_fn_with_state(shared.clone(), check))
         .with_state(shared)
 }
 
 /// Before anything else: is the request meant for us, and may it write? After: headers that keep the
 /// pages to themselves.
-async fn guard(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    let access = &shared.study.access;
-    let mut response = if !access.knows_host(request.headers()) {
+async fn check(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    let guard = &shared.study.guard;
+    let mut response = if !guard.knows_host(request.headers()) {
         let text = "This server answers to 127.0.0.1 and localhost. Open the address that the \
                     program printed when it was started.";
         Refusal::new(StatusCode::MISDIRECTED_REQUEST, "Not this address", text).page()
-    } else if !access.is_own_page(request.method(), request.headers()) {
+    } else if !guard.is_own_page(request.method(), request.headers()) {
         let text = "Grades are taken from the rating page alone.";
         Refusal::new(StatusCode::FORBIDDEN, "Not from here", text).into_response()
     } else {
         next.run(request).await
     };
-    let headers = response.headers_mut();
-    for (name, value) in [
-        ("content-security-policy", POLICY),
-        ("x-content-type-options", "nosniff"),
-        ("x-frame-options", "DENY"),
-        ("referrer-policy", "same-origin"),
-        ("cross-origin-resource-policy", "same-origin"),
-        ("cross-origin-opener-policy", "same-origin"),
-        // Patients' images stay in no cache of a shared computer.
-        ("cache-control", "no-store"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
+    guard::seal(&mut response, POLICY);
     response
 }
 
 /// Finds the rater of an address and checks the token.
 async fn let_in(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
     let number = request.uri().path().split('/').nth(2).and_then(|number| number.parse().ok());
-    let token = access::cookie_token(request.headers());
+    let token = cookie::token(request.headers());
     match find(&shared.study, number, token) {
         Ok(rater) => {
             request.extensions_mut().insert(rater);
@@ -115,7 +104,7 @@ async fn let_in(State(shared): State<Shared>, mut request: Request, next: Next) 
 fn find(study: &Study, number: Option<usize>, given: Option<&str>) -> Result<Rater, Refusal> {
     let index = number.and_then(|number| number.checked_sub(1));
     let rater = index.and_then(|index| study.raters.get(index));
-    if let Some(digests) = &study.access.tokens {
+    if let Some(digests) = &study.tokens {
         // A number that nobody has looks like a wrong token.
         let kept = index.and_then(|index| digests.get(index)).map_or("", String::as_str);
         if !token::matches(given.unwrap_or_default(), kept) {
@@ -127,7 +116,7 @@ fn find(study: &Study, number: Option<usize>, given: Option<&str>) -> Result<Rat
 
 async fn welcome(State(shared): State<Shared>) -> Response {
     let study = &shared.study;
-    if study.access.tokens.is_some() {
+    if study.tokens.is_some() {
         return Refusal::unauthorized().page();
     }
     match &study.raters[..] {
@@ -156,10 +145,8 @@ async fn enter(
         Err(refusal) => refusal.page(),
         Ok(rater) => {
             let mut response = Redirect::to(&format!("/r/{}/", rater.number)).into_response();
-            let cookie = study.access.cookie(rater.number, &entrance.token);
-            if let (true, Ok(cookie)) =
-                (study.access.tokens.is_some(), HeaderValue::from_str(&cookie))
-            {
+            let cookie = cookie::set(rater.number, &entrance.token, study.secure);
+            if let (true, Ok(cookie)) = (study.tokens.is_some(), HeaderValue::from_str(&cookie)) {
                 response.headers_mut().insert(header::SET_COOKIE, cookie);
             }
             response

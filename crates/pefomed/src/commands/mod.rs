@@ -15,4 +15,5 @@ pub(crate) mod pretrain;
 pub(crate) mod rate;
 pub(crate) mod report;
 pub(crate) mod score;
+pub(crate) mod serve;
 pub(crate) mod train;

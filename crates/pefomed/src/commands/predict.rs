@@ -23,7 +23,7 @@ use crate::failure::Usage;
 use crate::tuning;
 
 /// Tokens of an answer at most, when the recipe says nothing of evaluation.
-const MAX_NEW_TOKENS: usize = 32;
+pub(crate) const MAX_NEW_TOKENS: usize = 32;
 /// Questions decoded at a time, when the recipe says nothing of evaluation.
 const ROWS: usize = 16;
 
@@ -212,7 +212,7 @@ fn conditions(
 }
 
 /// The folder of the adapter; none for the untuned model.
-fn adapter(
+pub(crate) fn adapter(
     recipe: &Recipe,
     run: &RunFolder,
     stage: Option<&str>,

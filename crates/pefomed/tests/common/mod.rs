@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -218,4 +219,55 @@ pub(crate) fn files_below(
         }
     }
     found
+}
+
+/// A server as a process of its own; it is killed when it goes out of scope.
+pub(crate) struct Serving {
+    pub(crate) child: Child,
+    /// Host and port.
+    pub(crate) address: String,
+    /// What it said when it began.
+    pub(crate) started: serde_json::Value,
+}
+
+impl Serving {
+    /// Types `pefomed LINE`, which has `--json`, and waits for the result, whose `field` is the server's address.
+    pub(crate) fn start(folder: &Path, line: &str, field: &str) -> Self {
+        let mut child =
+            command(folder, line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut text = String::new();
+        // The result ends with a brace of its own; the server goes on after it.
+        while !text.ends_with("\n}\n") {
+            let read = out.read_line(&mut text).unwrap();
+            assert!(read > 0, "{text}\n{}", rest(&mut child));
+        }
+        let started: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let url = started[field].as_str().unwrap();
+        let address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        Self { child, address, started }
+    }
+
+    /// As Ctrl-C does; the exit code and what was said.
+    pub(crate) fn interrupt(mut self) -> (Option<i32>, String) {
+        let done = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        assert!(done.unwrap().success());
+        let code = self.child.wait().unwrap().code();
+        (code, rest(&mut self.child))
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn rest(child: &mut Child) -> String {
+    let mut text = String::new();
+    if let Some(err) = &mut child.stderr {
+        let _ = err.read_to_string(&mut text);
+    }
+    text
 }

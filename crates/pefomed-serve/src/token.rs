@@ -1,4 +1,4 @@
-//! Tokens: what a rater's personal link holds, and what is kept of it.
+//! Secrets: what a rater's personal link holds and what is kept of it, and the key of an API.
 //!
 //! A token has 256 random bits, so nobody guesses one, and a plain SHA-256 of it is enough to keep:
 //! slow hashes protect passwords that people choose. Who reads the store cannot make a link from it.
@@ -11,7 +11,7 @@ use pefomed_data::files;
 use crate::ServeError;
 
 /// A new token: 64 hexadecimal digits from the operating system's generator.
-pub(super) fn new() -> Result<String, ServeError> {
+pub(crate) fn new() -> Result<String, ServeError> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(ServeError::Random)?;
     Ok(bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
@@ -21,13 +21,13 @@ pub(super) fn new() -> Result<String, ServeError> {
     }))
 }
 
-/// What the store keeps of a token.
-pub(super) fn digest(token: &str) -> String {
+/// What is kept of a token.
+pub(crate) fn digest(token: &str) -> String {
     files::digest(["pefomed rater token", token])
 }
 
 /// Whether `token` is the one whose digest is kept. The time it takes depends on neither.
-pub(super) fn matches(token: &str, kept: &str) -> bool {
+pub(crate) fn matches(token: &str, kept: &str) -> bool {
     let given = digest(token);
     if given.len() != kept.len() {
         return false;
