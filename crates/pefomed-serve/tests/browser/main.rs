@@ -1,8 +1,9 @@
-//! The rating page in a real browser: graded by mouse and by keyboard, reloaded, used by two raters
+//! The pages in a real browser. The rating page is graded by mouse and by keyboard, reloaded, used by two raters
 //! at once, cut off from its server, and looked at in two sizes and two colours.
 //!
-//! Pictures of the page are left in `target/tmp/rating-page/`.
+//! Pictures of the pages are left in `target/tmp/rating-page/`.
 
+mod ask;
 mod chromium;
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,6 +1,8 @@
 //! A study, a server on a free port of this machine, and a client that speaks plain HTTP.
 #![allow(dead_code, reason = "each test file uses some of it")]
 
+pub(crate) mod chat;
+
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
