@@ -90,6 +90,8 @@ fn what_goes_wrong_is_told_by_status_and_words() {
     let serving = Serving::start(None);
     assert_eq!(problem(&serving.ask("no", &json!({}))), (400, "image 1 is no image".to_owned()));
     assert_eq!(problem(&serving.ask("fail", &json!({}))), (500, "out of numbers".to_owned()));
+    let (status, message) = problem(&serving.ask("panic", &json!({})));
+    assert!(status == 500 && message.contains("report it"), "{message}");
     let (status, message) = problem(&serving.ask("a", &json!({ "model": "gpt-4o" })));
     assert!(status == 404 && message.contains("`tuned`"), "{message}");
     let (status, message) = problem(&serving.ask("a", &json!({ "temperature": 1 })));

@@ -1,5 +1,6 @@
 //! The line of questions, and the thread that answers them.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Instant;
 use std::{io, thread};
@@ -11,6 +12,9 @@ use super::{Answer, Answers, Note, Problem, Question};
 
 /// Questions that may wait.
 const LONGEST_LINE: usize = 64;
+
+/// What is said of a question at which the program failed.
+const FAILED: &str = "the program failed at this question; please report it";
 
 /// What is heard of a question that was asked.
 #[derive(Debug)]
@@ -80,7 +84,10 @@ fn answer_all(mut answers: impl Answers, waiting: &Receiver<Job>, note: &Note) {
             }
             !tell.is_closed()
         };
-        let end = answers.answer(question, limit, &mut say);
+        // A question that the model's code cannot cope with must not end the service. What answers is not
+        // changed by a question but for what it keeps at hand.
+        let end = catch_unwind(AssertUnwindSafe(|| answers.answer(question, limit, &mut say)));
+        let end = end.unwrap_or_else(|_| Err(Problem::Model(FAILED.to_owned())));
         let seconds = started.elapsed().as_secs_f64();
         match &end {
             Ok(answer) => {

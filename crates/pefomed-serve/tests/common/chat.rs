@@ -14,7 +14,7 @@ use super::{Reply, request};
 
 pub(crate) const KEY: &str = "a key of more than sixteen characters";
 
-/// Says back what it was asked, a word at a time. It refuses `no`, fails at `fail`, and answers `wait` only
+/// Says back what it was asked, a word at a time. It refuses `no`, fails at `fail`, panics at `panic`, and answers `wait` only
 /// when it is told to.
 struct Echo {
     go_on: mpsc::Receiver<()>,
@@ -31,6 +31,7 @@ impl Answers for Echo {
         match question.text.as_str() {
             "no" => return Err(Problem::Question("image 1 is no image".to_owned())),
             "fail" => return Err(Problem::Model("out of numbers".to_owned())),
+            "panic" => panic!("as it was asked to"),
             "wait" => self.go_on.recv().unwrap(),
             _ => {}
         }
