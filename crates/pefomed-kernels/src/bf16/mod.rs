@@ -11,10 +11,10 @@
 //! not depend on what it is computed with. The two kinds may differ in a sum's last bits: a processor
 //! always gets the same one.
 
+pub(crate) mod activation;
 mod pack;
 mod rounding;
 pub(crate) mod softmax;
-pub(crate) mod swiglu;
 pub(crate) mod tile;
 mod vector;
 

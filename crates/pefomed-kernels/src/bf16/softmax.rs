@@ -9,7 +9,7 @@ use super::pack::LeftFactor;
 use super::rounding::{round_pairs, round_two};
 use super::tile::{LeftBlocks, LeftTiles};
 use super::{Kernel, Line, Panels, vector};
-use crate::simd::exp;
+use crate::simd::exp_within;
 
 /// Scores of a step: the inner dimension of a left factor advances by as many.
 const STEP: usize = 2 * Line::WORDS;
@@ -25,7 +25,28 @@ pub(crate) struct Seen {
     pub(crate) own: Range<usize>,
 }
 
+/// How much of a step a row sees.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sight {
+    Whole,
+    Part,
+    Nothing,
+}
+
 impl Seen {
+    /// Of the step that begins at column `first`.
+    #[inline]
+    fn sight(&self, first: usize) -> Sight {
+        let (end, own) = (first + STEP, &self.own);
+        if end <= self.root || (own.start <= first && end <= own.end) {
+            Sight::Whole
+        } else if first >= self.root && (end <= own.start || own.end <= first) {
+            Sight::Nothing
+        } else {
+            Sight::Part
+        }
+    }
+
     /// `values` of the step that begins at column `first`, and something else where it does not see.
     #[expect(clippy::inline_always, reason = "compiled for wide vectors only where inlined")]
     #[inline(always)]
@@ -72,7 +93,11 @@ fn rows(
         let (steps, _) = scores[row * columns..][..columns].as_chunks::<STEP>();
         let mut tops = [f32::NEG_INFINITY; STEP];
         for (step, scores) in steps.iter().enumerate() {
-            let scores = seen.only(step * STEP, scores, f32::NEG_INFINITY);
+            let scores = match seen.sight(step * STEP) {
+                Sight::Whole => *scores,
+                Sight::Part => seen.only(step * STEP, scores, f32::NEG_INFINITY),
+                Sight::Nothing => continue,
+            };
             for lane in 0..STEP {
                 tops[lane] = if scores[lane] > tops[lane] { scores[lane] } else { tops[lane] };
             }
@@ -80,11 +105,18 @@ fn rows(
         let top = tops.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let mut lanes = [0.0_f32; STEP];
         for (step, scores) in steps.iter().enumerate() {
+            let sight = seen.sight(step * STEP);
+            if sight == Sight::Nothing {
+                weights.put(row, step, Line::ZERO);
+                continue;
+            }
             let mut row_weights = [0.0_f32; STEP];
             for lane in 0..STEP {
                 row_weights[lane] = weight(scores[lane] - top);
             }
-            let row_weights = seen.only(step * STEP, &row_weights, 0.0);
+            if sight == Sight::Part {
+                row_weights = seen.only(step * STEP, &row_weights, 0.0);
+            }
             for lane in 0..STEP {
                 lanes[lane] += row_weights[lane];
             }
@@ -94,11 +126,11 @@ fn rows(
     }
 }
 
-/// `eˣ`; nothing where that is too small to count.
+/// `eˣ` for `x` up to 87; nothing where that is too small to count.
 #[expect(clippy::inline_always, reason = "compiled for wide vectors only where inlined")]
 #[inline(always)]
 fn weight(x: f32) -> f32 {
-    if x < NOTHING { 0.0 } else { exp(x) }
+    if x < NOTHING { 0.0 } else { exp_within::<true>(x) }
 }
 
 /// What the derivative of a softmax reads: rows of `columns`, a multiple of 32. The number of rows is even.
@@ -161,12 +193,20 @@ impl Backward<'_> {
                 let mut differences = [[0.0_f32; STEP]; 2];
                 for row in 0..2 {
                     let (log, along) = self.logs[2 * pair + row];
+                    let seen = &self.seen[2 * pair + row];
+                    let sight = seen.sight(step * STEP);
+                    if sight == Sight::Nothing {
+                        left.put(2 * pair + row, step, Line::ZERO);
+                        continue;
+                    }
                     let (scores, gradients) = (&scores[row][step], &gradients[row][step]);
                     let all = &mut weights[row];
                     for lane in 0..STEP {
                         all[lane] = weight(scores[lane] - log);
                     }
-                    *all = self.seen[2 * pair + row].only(step * STEP, all, 0.0);
+                    if sight == Sight::Part {
+                        *all = seen.only(step * STEP, all, 0.0);
+                    }
                     for lane in 0..STEP {
                         differences[row][lane] = self.scale * all[lane] * (gradients[lane] - along);
                     }

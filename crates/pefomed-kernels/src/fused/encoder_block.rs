@@ -8,17 +8,20 @@
 )]
 
 use std::fmt;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::AttentionShape;
 use super::feed_forward::swiglu;
 use super::tree_attention::{self, Projections, Tiles};
+use crate::bf16::tile::LeftBlocks;
+use crate::bf16::{Kernel, Panels, activation};
 use crate::buffer::Buffer;
 use crate::frozen::Precision;
 use crate::matmul::{Matrix, MatrixMut, RightFactor};
 use crate::parallel::share;
-use crate::simd::{exp, sigmoid, sum2, widest};
+use crate::simd::{gelu, sigmoid, sum2, widest};
 
 /// `y = x · Wᵀ + b`. The weight is packed for this product alone, in half the memory of a
 /// [`FrozenLinear`](crate::frozen::FrozenLinear).
@@ -102,26 +105,47 @@ impl EncoderBlock {
         let qkv = self.qkv.forward(&self.norm1.forward(x));
         let projections = Projections { shape, by: self.qkv.across.multiplier(), qkv: &qkv };
         let (mixed, _) = tree_attention::forward(projections, &Tiles::full(x.len() / width));
-        add(x, &self.output.forward(&mixed), self.scale1.as_deref(), width);
-        let hidden = self.fc1.forward(&self.norm2.forward(x));
-        let hidden = self.activation.of(hidden, self.fc2.inputs);
-        add(x, &self.fc2.forward(&hidden), self.scale2.as_deref(), width);
+        add(x, &self.output.product(&mixed), &self.output, self.scale1.as_deref());
+        let normed = self.norm2.forward(x);
+        let is_gelu = self.activation == Activation::Gelu;
+        let panels = self.fc2.after_gelu_in_tiles().filter(|_| is_gelu);
+        let y = if let (Some(panels), Some(bias)) = (panels, &self.fc1.bias) {
+            let hidden = self.fc1.product(&normed);
+            let rows = x.len() / width;
+            let mut y = Buffer::unwritten(rows, width);
+            let make = |rows: Range<usize>, left: LeftBlocks<'_>| {
+                let (first, end) = (rows.start * bias.len(), rows.end * bias.len());
+                activation::biased_gelu(&hidden[first..end], bias, left);
+            };
+            panels.multiply_made(MatrixMut::new(&mut y, rows, width), make, false);
+            y
+        } else {
+            let hidden = self.activation.of(self.fc1.forward(&normed), self.fc2.inputs);
+            self.fc2.product(&hidden)
+        };
+        add(x, &y, &self.fc2, self.scale2.as_deref());
     }
 }
 
-/// `x += scale · y` row by row.
-fn add(x: &mut [f32], y: &[f32], scale: Option<&[f32]>, width: usize) {
+/// `x += scale · (y + bias)` row by row, with the bias of the map that made `y`.
+fn add(x: &mut [f32], y: &[f32], map: &FrozenAffine, scale: Option<&[f32]>) {
+    let width = map.outputs;
+    let zeros = vec![0.0; if map.bias.is_none() { width } else { 0 }];
+    let bias = map.bias.as_ref().unwrap_or(&zeros);
     let share = share(x.len() / width, 2 * width) * width;
     let parts = x.par_chunks_mut(share).zip(y.par_chunks(share));
-    parts.with_max_len(1).for_each(|(x, y)| match scale {
-        None => widest!(x.iter_mut().zip(y).for_each(|(x, y)| *x += y)),
-        Some(scale) => widest!({
+    parts.with_max_len(1).for_each(|(x, y)| {
+        widest!({
             for (x, y) in x.chunks_exact_mut(width).zip(y.chunks_exact(width)) {
-                for ((x, y), scale) in x.iter_mut().zip(y).zip(scale) {
-                    *x += scale * y;
+                let sums = x.iter_mut().zip(y.iter().zip(bias));
+                match scale {
+                    None => sums.for_each(|(x, (y, bias))| *x += y + bias),
+                    Some(scale) => {
+                        sums.zip(scale).for_each(|((x, (y, bias)), scale)| *x += scale * (y + bias))
+                    }
                 }
             }
-        }),
+        });
     });
 }
 
@@ -149,11 +173,28 @@ impl FrozenAffine {
         }
     }
 
+    /// `x · Wᵀ`, without the bias.
+    fn product(&self, x: &[f32]) -> Buffer {
+        let rows = x.len() / self.inputs;
+        let mut y = Buffer::unwritten(rows, self.outputs);
+        let out = MatrixMut::new(&mut y, rows, self.outputs);
+        self.across.multiply_rows(out, Matrix::new(x, rows, self.inputs), false);
+        y
+    }
+
+    /// The panels, if GELU can be made in the tiles that they are multiplied with.
+    fn after_gelu_in_tiles(&self) -> Option<&Panels> {
+        match &self.across {
+            RightFactor::Bf16(panels) if panels.kernel() == Kernel::Tile => {
+                Some(panels).filter(|_| activation::fits(self.inputs))
+            }
+            _ => None,
+        }
+    }
+
     fn forward(&self, x: &[f32]) -> Buffer {
         let (rows, width) = (x.len() / self.inputs, self.outputs);
-        let mut y = Buffer::unwritten(rows, width);
-        let out = MatrixMut::new(&mut y, rows, width);
-        self.across.multiply_rows(out, Matrix::new(x, rows, self.inputs), false);
+        let mut y = self.product(x);
         if let Some(bias) = &self.bias {
             let share = share(rows, width) * width;
             y.par_chunks_mut(share).with_max_len(1).for_each(|y| {
@@ -195,7 +236,7 @@ impl Activation {
     /// Of a first map's output, for a second map that reads rows of `width`.
     fn of(self, mut x: Buffer, width: usize) -> Buffer {
         match self {
-            Self::Gelu => each(&mut x, gelu),
+            Self::Gelu => each(&mut x, gelu::<false>),
             Self::GeluTanh => each(&mut x, |x| {
                 let inner = 0.797_884_6 * (x + 0.044_715 * x * x * x);
                 x * sigmoid(2.0 * inner)
@@ -215,37 +256,41 @@ fn each(x: &mut [f32], f: impl Fn(f32) -> f32 + Sync) {
     });
 }
 
-/// `x·Φ(x)`; the error function is that of Abramowitz and Stegun, 7.1.26, within 1.5e-7.
-#[inline(always)]
-fn gelu(x: f32) -> f32 {
-    let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
-    let t = 1.0 / (1.0 + 0.327_591_1 * z);
-    let mut p = 1.061_405_4;
-    for coefficient in [-1.453_152, 1.421_413_7, -0.284_496_74, 0.254_829_6] {
-        p = p * t + coefficient;
-    }
-    // 1 − erf(z), which is what is left of Φ on the far side.
-    let rest = 0.5 * p * t * exp(-z * z);
-    x * if x < 0.0 { rest } else { 1.0 - rest }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::values;
 
     #[test]
-    fn gelu_is_that_of_known_values() {
-        // x·Φ(x) with the normal distribution's tables to ten places.
-        for (x, want) in [
-            (-3.0, -0.004_049_694),
-            (-1.0, -0.158_655_254),
-            (-0.1, -0.046_017_216),
-            (0.0, 0.0),
-            (0.5, 0.345_731_231),
-            (2.0, 1.954_499_736),
-            (6.0, 5.999_999_994),
-        ] {
-            assert!((f64::from(gelu(x)) - want).abs() < 1e-6, "{x}: {} {want}", gelu(x));
+    fn gelu_made_in_tiles_is_what_is_packed_into_them() {
+        if !Kernel::all().any(|kernel| kernel == Kernel::Tile) {
+            return;
+        }
+        // 45 rows fill one block of 32 and a part of another.
+        let (rows, width, columns) = (45, 96, 37);
+        let (hidden, bias) = (values(1, rows * width), values(2, width));
+        let by = crate::matmul::Multiplier::Bf16(Kernel::Tile);
+        let weight = values(3, columns * width);
+        let across = Matrix::new(&weight, columns, width).transposed();
+        let map = FrozenAffine {
+            inputs: width,
+            outputs: columns,
+            across: RightFactor::new(by, across, 1.0),
+            bias: None,
+        };
+        let mut found = vec![0.0; rows * columns];
+        let out = MatrixMut::new(&mut found, rows, columns);
+        let make = |rows: Range<usize>, left: LeftBlocks<'_>| {
+            activation::biased_gelu(&hidden[rows.start * width..rows.end * width], &bias, left);
+        };
+        map.after_gelu_in_tiles().unwrap().multiply_made(out, make, false);
+        let biased = hidden.chunks_exact(width).flat_map(|row| row.iter().zip(&bias));
+        let activated: Vec<f32> = biased.map(|(x, bias)| gelu::<false>(x + bias)).collect();
+        let wanted = map.product(&activated);
+        let largest = wanted.iter().fold(0.0, |all: f32, value| all.max(value.abs()));
+        for (found, wanted) in found.iter().zip(&wanted[..]) {
+            // Fused instructions seldom round a number to the neighbour.
+            assert!((found - wanted).abs() < 2e-4 * largest, "{found} {wanted}");
         }
     }
 }

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::low_rank::{Columns, LowRankSite, join};
 use super::rms_norm;
 use crate::bf16::tile::LeftBlocks;
-use crate::bf16::{Panels, swiglu as tiles};
+use crate::bf16::{Panels, activation};
 use crate::buffer::Buffer;
 use crate::frozen::FrozenLinear;
 use crate::host_function::{HostFunction, Kept};
@@ -113,7 +113,7 @@ impl FeedForwardHalf {
 
     /// A map's panels, if it is multiplied by tiles that SwiGLU can be made in.
     fn in_tiles<'a>(&self, map: &'a FrozenLinear) -> Option<[&'a Panels; 2]> {
-        map.in_tiles().filter(|_| tiles::fits(self.weights.down.inputs()))
+        map.in_tiles().filter(|_| activation::fits(self.weights.down.inputs()))
     }
 }
 
@@ -141,7 +141,7 @@ impl HostFunction for FeedForwardHalf {
             let to = MatrixMut::new(&mut out, rows, norm.len());
             let make = |rows: Range<usize>, left: LeftBlocks<'_>| {
                 let rows = rows.start * 2 * width..rows.end * 2 * width;
-                tiles::product(&gate_up[rows], width, left);
+                activation::product(&gate_up[rows], width, left);
             };
             panels.multiply_made(to, make, true);
         } else {
@@ -180,7 +180,7 @@ impl HostFunction for FeedForwardHalf {
             let make = |rows: Range<usize>, left: LeftBlocks<'_>| {
                 let (first, end) = (rows.start * width, rows.end * width);
                 let gate_up = &state.gate_up[2 * first..2 * end];
-                tiles::gradients(gate_up, &d_product[first..end], width, left);
+                activation::gradients(gate_up, &d_product[first..end], width, left);
             };
             panels.multiply_made(to, make, false);
         } else {
@@ -231,11 +231,15 @@ mod tests {
                 assert_eq!(found, wanted);
             };
         check(width, &swiglu(&gate_up, width), &|rows, left| {
-            tiles::product(&gate_up[rows.start * 2 * width..rows.end * 2 * width], width, left);
+            activation::product(
+                &gate_up[rows.start * 2 * width..rows.end * 2 * width],
+                width,
+                left,
+            );
         });
         check(2 * width, &swiglu_backward(&gate_up, &gradient, width), &|rows, left| {
             let (first, end) = (rows.start * width, rows.end * width);
-            tiles::gradients(&gate_up[2 * first..2 * end], &gradient[first..end], width, left);
+            activation::gradients(&gate_up[2 * first..2 * end], &gradient[first..end], width, left);
         });
     }
 }

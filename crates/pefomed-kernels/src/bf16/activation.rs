@@ -1,5 +1,6 @@
-//! SwiGLU (arXiv 2002.05202) and its derivative, rounded to bfloat16 in the order in which tiles multiply:
-//! the product that follows reads them from where they were made.
+//! What stands between two maps of a feed-forward network, rounded to bfloat16 in the order in which tiles
+//! multiply: SwiGLU (arXiv 2002.05202) and its derivative, and GELU. The product that follows reads them from
+//! where they were made.
 
 #![allow(unsafe_code)]
 
@@ -7,7 +8,7 @@ use super::pack::LeftFactor;
 use super::rounding::round_pairs;
 use super::tile::LeftBlocks;
 use super::{Line, vector};
-use crate::simd::{sigmoid, silu, silu_backward};
+use crate::simd::{gelu, sigmoid, silu, silu_backward};
 
 /// Numbers of a step: the inner dimension of a left factor advances by as many.
 const STEP: usize = 2 * Line::WORDS;
@@ -40,6 +41,33 @@ pub(crate) fn gradients(gate_up: &[f32], gradient: &[f32], width: usize, mut lef
     // SAFETY: the processor has the instructions.
     unsafe {
         both_gradients(gate_up, gradient, width, &mut left);
+    }
+}
+
+/// `x·Φ(x)` of rows `[T, M]` to which a bias `[M]` is added first, for an `M` that [`fits`].
+pub(crate) fn biased_gelu(rows: &[f32], bias: &[f32], mut left: LeftBlocks<'_>) {
+    let count = rows.len() / bias.len();
+    assert!(vector::available() && fits(bias.len()) && left.fits(count, bias.len()));
+    left.clear_rows(count);
+    #[allow(unused_unsafe, reason = "it is safe where there are no such instructions")]
+    // SAFETY: the processor has the instructions.
+    unsafe {
+        biased_gelus(rows, bias, &mut left);
+    }
+}
+
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx512f,avx512bw,avx512bf16"))]
+fn biased_gelus(rows: &[f32], bias: &[f32], left: &mut LeftBlocks<'_>) {
+    let (bias_steps, _) = bias.as_chunks::<STEP>();
+    for (row, values) in rows.chunks_exact(bias.len()).enumerate() {
+        let steps = values.as_chunks::<STEP>().0.iter().zip(bias_steps);
+        for (step, (values, bias)) in steps.enumerate() {
+            let mut made = [0.0_f32; STEP];
+            for lane in 0..STEP {
+                made[lane] = gelu::<true>(values[lane] + bias[lane]);
+            }
+            left.put(row, step, round_pairs(&made, 1.0));
+        }
     }
 }
 
