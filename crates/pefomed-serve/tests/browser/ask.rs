@@ -72,8 +72,9 @@ fn refusals_are_shown_and_a_key_is_asked_for() {
     let serving = Serving::start(Some(KEY));
     let tab = browser.tab();
     tab.go(&format!("http://{}/", serving.address));
-    tab.until("the field of the key", "document.querySelector('#key-part')?.hidden === false");
+    tab.until("the refusal", "document.querySelector('#problem')?.hidden === false");
     assert!(tab.text("#problem").contains("key"));
+    assert!(tab.is("!document.querySelector('#key-part').hidden"));
     tab.click("#key");
     tab.write(KEY);
     tab.press("Tab");

@@ -14,8 +14,8 @@ function headers() {
 
 /** The sentence in a refusal. */
 async function problemOf(response) {
-  if (response.status === 401) part("key-part").hidden = false;
   const body = await response.json().catch(() => null);
+  if (response.status === 401) part("key-part").hidden = false;
   return body?.error?.message ?? `The server answered with status ${response.status}.`;
 }
 
