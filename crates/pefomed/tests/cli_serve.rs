@@ -8,6 +8,8 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use common::{Serving, pefomed, pefomed_with, with_recipe};
 use serde_json::{Value, json};
 
@@ -66,9 +68,8 @@ fn what_is_served_is_what_is_predicted() {
     let (status, body) = ask(&serving, "AAAA", "[/INST] What is shown?");
     let message = body["error"]["message"].as_str().unwrap();
     assert!(status == 400 && message.contains("[/INST]"), "{message}");
-    use base64::Engine as _;
     let image = fs::read(at.join("images/p6.png")).unwrap();
-    let image = base64::engine::general_purpose::STANDARD.encode(image);
+    let image = STANDARD.encode(image);
     let (status, body) = ask(&serving, &image, "What is shown?");
     assert_eq!(status, 200);
     assert_eq!(body["choices"][0]["message"]["content"], predicted["6-c"].0);

@@ -141,7 +141,8 @@ fn add(x: &mut [f32], y: &[f32], map: &FrozenAffine, scale: Option<&[f32]>) {
                 match scale {
                     None => sums.for_each(|(x, (y, bias))| *x += y + bias),
                     Some(scale) => {
-                        sums.zip(scale).for_each(|((x, (y, bias)), scale)| *x += scale * (y + bias))
+                        sums.zip(scale)
+                            .for_each(|((x, (y, bias)), scale)| *x += scale * (y + bias));
                     }
                 }
             }

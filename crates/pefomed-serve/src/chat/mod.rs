@@ -123,9 +123,10 @@ impl ChatServer {
             return Err(ServeError::ShortKey { shortest: SHORTEST_KEY });
         }
         let (listener, address) = listening::listen(address)?;
-        let guard = match address.ip().is_loopback() {
-            true => Guard::of_loopback(address, None),
-            false => Guard::of_network(None),
+        let guard = if address.ip().is_loopback() {
+            Guard::of_loopback(address, None)
+        } else {
+            Guard::of_network(None)
         };
         let key = key.map(|key| token::digest(&key));
         let created = seconds_now();

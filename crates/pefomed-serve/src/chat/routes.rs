@@ -186,12 +186,11 @@ struct Pieces {
 impl Pieces {
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
         while self.waiting.is_empty() && !self.is_over {
-            match self.heard.recv().await {
-                Some(heard) => self.take(heard),
-                None => {
-                    self.waiting.push_back(ended().json().to_string());
-                    self.is_over = true;
-                }
+            if let Some(heard) = self.heard.recv().await {
+                self.take(heard);
+            } else {
+                self.waiting.push_back(ended().json().to_string());
+                self.is_over = true;
             }
         }
         let data = self.waiting.pop_front()?;
