@@ -65,7 +65,7 @@ impl Answering {
     /// in `folder`; without one, the seed that an untuned one is drawn from.
     ///
     /// # Errors
-    /// [`DataError::Read`] for a file of the adapter.
+    /// [`TrainError::StartAdapter`] and [`TrainError::Data`] for a folder that is no adapter.
     pub fn fingerprint(&self, folder: Option<&Path>) -> Result<String, TrainError> {
         let adapter = match folder {
             Some(folder) => start::digest_of(folder)?,
