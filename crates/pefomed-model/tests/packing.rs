@@ -150,13 +150,14 @@ fn a_packed_batch_learns_what_its_questions_learn_one_by_one() {
     assert!(with_images.get() > 10, "{} runs had images", with_images.get());
 }
 
-/// Any adapter will do, also a software driver for Vulkan such as Mesa's `lavapipe`.
-#[cfg(feature = "wgpu")]
+/// For a machine with such a device: of the software drivers, `lavapipe` crashes at the framework's matrix
+/// products, and SwiftShader makes zeros of them, at which this test fails.
+#[cfg(feature = "vulkan")]
 #[test]
-fn a_graphics_device_packs_as_the_processor_does() {
+fn a_vulkan_device_packs_as_the_processor_does() {
     use burn::tensor::{DType, Device, DeviceKind};
 
-    let device = Device::wgpu(DeviceKind::DefaultDevice);
+    let device = Device::vulkan(DeviceKind::DefaultDevice);
     let mut model =
         random_model(VOCABULARY as usize, true, 11, &Placement { device, dtype: DType::F32 });
     model.set_trainable(true);
