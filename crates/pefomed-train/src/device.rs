@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use pefomed_data::names;
-use pefomed_model::parameters::Placement;
+use pefomed_model::parameters::{Placement, read};
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
@@ -35,11 +35,20 @@ impl DeviceKind {
         }
     }
 
-    /// Where tensors are put for it, in single precision.
+    /// Where tensors are put for it, in single precision. A device other than the CPU shows first that it can
+    /// multiply: there are drivers that make zeros of the framework's products and report no error.
     ///
     /// # Errors
-    /// [`TrainError::DeviceNotBuilt`] when this build lacks the feature.
+    /// [`TrainError::DeviceNotBuilt`] when this build lacks the feature, [`TrainError::DeviceWrong`].
     pub fn placement(self) -> Result<Placement, TrainError> {
+        let place = self.place()?;
+        if self != Self::Cpu && !multiplies(&place) {
+            return Err(TrainError::DeviceWrong { device: self.name() });
+        }
+        Ok(place)
+    }
+
+    fn place(self) -> Result<Placement, TrainError> {
         match self {
             Self::Cpu => Ok(Placement::cpu()),
             #[cfg(feature = "vulkan")]
@@ -56,6 +65,25 @@ impl DeviceKind {
             absent => Err(TrainError::DeviceNotBuilt { device: absent.name() }),
         }
     }
+}
+
+/// Whether a product of small whole numbers, which every precision holds, is that of the CPU.
+fn multiplies(place: &Placement) -> bool {
+    const ROWS: usize = 33;
+    const INNER: usize = 40;
+    const COLUMNS: usize = 19;
+    let numbers = |count: usize, step: usize| -> Vec<f32> {
+        (0..count).map(|index| (index * step % 7) as f32 - 3.0).collect()
+    };
+    let (a, b) = (numbers(ROWS * INNER, 5), numbers(INNER * COLUMNS, 3));
+    let at = |index: usize| -> f32 {
+        let (row, column) = (index / COLUMNS, index % COLUMNS);
+        (0..INNER).map(|inner| a[row * INNER + inner] * b[inner * COLUMNS + column]).sum()
+    };
+    let wanted: Vec<f32> = (0..ROWS * COLUMNS).map(at).collect();
+    let left = place.tensor(a.clone(), [ROWS, INNER]);
+    let product = left.matmul(place.tensor(b.clone(), [INNER, COLUMNS]));
+    read(product) == wanted
 }
 
 impl fmt::Display for DeviceKind {
@@ -90,6 +118,11 @@ mod tests {
             message,
             "no device is called `vulcan`: there are cpu, vulkan, cuda; did you mean `vulkan`?"
         );
+    }
+
+    #[test]
+    fn the_processor_multiplies() {
+        assert!(multiplies(&Placement::cpu()) && multiplies(&Placement::cpu_f64()));
     }
 
     #[cfg(not(feature = "cuda"))]

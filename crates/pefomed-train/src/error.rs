@@ -149,6 +149,15 @@ pub enum TrainError {
         /// The device.
         device: &'static str,
     },
+    /// The device computes wrongly.
+    #[error(
+        "`{device}` multiplies two small matrices wrongly, so nothing it computes can be trusted: install \
+         another driver, or choose `--device cpu`"
+    )]
+    DeviceWrong {
+        /// The device.
+        device: &'static str,
+    },
     /// A run has no stage of that name.
     #[error("the run has no stage `{stage}`; it has {known}")]
     UnknownStage {
