@@ -24,6 +24,9 @@ pub enum Task {
 }
 
 impl Task {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Vqa, Self::Caption, Self::Report];
+
     /// The tag that stands before the instruction, without brackets.
     pub fn tag(self) -> &'static str {
         match self {
@@ -37,6 +40,18 @@ impl Task {
 impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.tag())
+    }
+}
+
+impl FromStr for Task {
+    type Err = String;
+
+    /// From its [tag](Self::tag).
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|task| task.tag() == name)
+            .ok_or_else(|| format!("unknown task `{name}`: use vqa, caption or report"))
     }
 }
 

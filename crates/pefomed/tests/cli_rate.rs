@@ -3,14 +3,12 @@
 mod common;
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{Serving, pefomed, with_data};
+use common::{Serving, pefomed, post, with_data};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -50,22 +48,6 @@ fn answer(address: &str, position: usize, value: u8) -> bool {
 /// Serves a study.
 fn serve(folder: &Path, line: &str) -> Serving {
     Serving::start(folder, &format!("rate {line} --json"), "address")
-}
-
-/// One request; nothing when the server has gone away.
-fn post(address: &str, path: &str, body: &str) -> Option<String> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-    let length = body.len();
-    write!(
-        stream,
-        "POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
-         content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-    )
-    .ok()?;
-    let mut reply = String::new();
-    stream.read_to_string(&mut reply).ok()?;
-    Some(reply)
 }
 
 /// The answers in a store: position from 0, value, comment.

@@ -4,13 +4,11 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use common::{Serving, pefomed, pefomed_with, with_recipe};
+use common::{Serving, pefomed, pefomed_with, post, with_recipe};
 use serde_json::{Value, json};
 
 /// Prediction and why it ended, by id.
@@ -31,15 +29,7 @@ fn ask(serving: &Serving, image: &str, text: &str) -> (u16, Value) {
     ] }] })
     .to_string();
     let host = serving.address.split('/').next().unwrap();
-    let mut stream = TcpStream::connect(host).unwrap();
-    let head = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\
-         content-length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all((head + &body).as_bytes()).unwrap();
-    let mut reply = String::new();
-    stream.read_to_string(&mut reply).unwrap();
+    let reply = post(host, "/v1/chat/completions", &body).unwrap();
     let (head, body) = reply.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     (status, serde_json::from_str(body).unwrap())

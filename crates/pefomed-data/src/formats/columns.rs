@@ -195,14 +195,9 @@ impl Roles {
         });
         let own_task = match filled(&self.task)? {
             None => None,
-            Some(name) => Some(
-                [Task::Vqa, Task::Caption, Task::Report]
-                    .into_iter()
-                    .find(|task| task.tag() == name.to_lowercase())
-                    .ok_or_else(|| {
-                        row.error(format!("unknown task `{name}`: use vqa, caption or report"))
-                    })?,
-            ),
+            Some(name) => Some(name.parse::<Task>().or_else(|problem| {
+                name.to_lowercase().parse().map_err(|_: String| row.error(problem))
+            })?),
         };
         let question = filled(&self.question)?;
         let task = own_task.or(self.usual).ok_or_else(|| {

@@ -45,7 +45,6 @@ const FIELDS: [&str; 11] = [
     "group",
     "labels",
 ];
-const TASKS: [Task; 3] = [Task::Vqa, Task::Caption, Task::Report];
 
 /// Reads a JSON-lines file; blank lines are skipped.
 ///
@@ -83,9 +82,7 @@ fn example(row: &Row<'_>, path: &Path, images_dir: Option<&Path>) -> Result<Exam
         .collect::<Vec<_>>();
     let task = match row.text("task")? {
         None => Task::Vqa,
-        Some(name) => TASKS.into_iter().find(|task| task.tag() == name).ok_or_else(|| {
-            row.error(format!("unknown task `{name}`: use vqa, caption or report"))
-        })?,
+        Some(name) => name.parse().map_err(|problem: String| row.error(problem))?,
     };
     let instruction = match row.text("question")?.or(row.text("instruction")?) {
         Some(text) => text,

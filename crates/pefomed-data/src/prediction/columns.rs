@@ -169,12 +169,7 @@ impl Columns {
         let question = filled(Role::Question);
         let own = match named(Role::Task, "vqa, caption and report") {
             None => None,
-            Some((value, problem)) => Some(
-                [Task::Vqa, Task::Caption, Task::Report]
-                    .into_iter()
-                    .find(|task| task.tag() == value)
-                    .ok_or(problem)?,
-            ),
+            Some((value, problem)) => Some(value.parse::<Task>().map_err(|_| problem)?),
         };
         let condition = match named(Role::Condition, "true, blank and shuffled") {
             None => ImageCondition::True,

@@ -93,10 +93,7 @@ pub(super) fn read_items(path: &Path, connection: &Connection) -> Result<Items, 
             Ok(Case {
                 id: row.get(0)?,
                 group: row.get(1)?,
-                task: [Task::Vqa, Task::Caption, Task::Report]
-                    .into_iter()
-                    .find(|known| known.tag() == task)
-                    .unwrap_or(Task::Report),
+                task: task.parse().unwrap_or(Task::Report),
                 question: row.get(3)?,
                 reference: row.get(4)?,
                 images: serde_json::from_str(&row.get::<_, String>(5)?).unwrap_or_default(),

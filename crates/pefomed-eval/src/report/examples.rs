@@ -33,7 +33,7 @@ pub(super) fn section(page: &mut Page, run: &Run) {
     let places = ImagePlaces::new(image_folders(run));
     let mut without_picture = 0;
     for (split, predictions) in &run.predictions {
-        for task in [Task::Vqa, Task::Caption, Task::Report] {
+        for task in Task::ALL {
             let limit = if task == Task::Vqa { CARDS } else { LONG_CARDS };
             let chosen = choose(predictions, task, limit);
             if chosen.is_empty() {

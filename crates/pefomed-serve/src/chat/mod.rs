@@ -90,7 +90,7 @@ pub struct ChatOptions {
 pub struct ChatServer {
     listener: TcpListener,
     address: SocketAddr,
-    model: Model,
+    options: ChatOptions,
 }
 
 /// What requests are held against and described by.
@@ -100,11 +100,11 @@ pub(crate) struct Model {
     /// Digest of the key; none when no key is asked for.
     key: Option<String>,
     name: String,
-    /// Names everything that decides an answer; set when the model is loaded.
+    /// Names everything that decides an answer.
     fingerprint: String,
     task: Task,
     limit: usize,
-    /// Seconds since 1970 when the server was made.
+    /// Seconds since 1970 when the server began to answer.
     created: u64,
 }
 
@@ -115,24 +115,15 @@ impl ChatServer {
     /// [`ServeError::Bind`]; [`ServeError::NoKey`] on an address that other machines reach, without a key;
     /// [`ServeError::ShortKey`].
     pub fn bind(options: ChatOptions) -> Result<Self, ServeError> {
-        let ChatOptions { address, key, name, task, limit } = options;
-        if key.is_none() && !address.ip().is_loopback() {
-            return Err(ServeError::NoKey { host: address.ip() });
+        let host = options.address.ip();
+        if options.key.is_none() && !host.is_loopback() {
+            return Err(ServeError::NoKey { host });
         }
-        if key.as_ref().is_some_and(|key| key.len() < SHORTEST_KEY) {
+        if options.key.as_ref().is_some_and(|key| key.len() < SHORTEST_KEY) {
             return Err(ServeError::ShortKey { shortest: SHORTEST_KEY });
         }
-        let (listener, address) = listening::listen(address)?;
-        let guard = if address.ip().is_loopback() {
-            Guard::of_loopback(address, None)
-        } else {
-            Guard::of_network(None)
-        };
-        let key = key.map(|key| token::digest(&key));
-        let created = seconds_now();
-        let fingerprint = String::new();
-        let model = Model { guard, key, name, fingerprint, task, limit, created };
-        Ok(Self { listener, address, model })
+        let (listener, address) = listening::listen(options.address)?;
+        Ok(Self { listener, address, options })
     }
 
     /// Where it listens.
@@ -147,16 +138,23 @@ impl ChatServer {
     /// # Errors
     /// [`ServeError::Run`] when the system refuses to go on.
     pub fn run(
-        mut self,
+        self,
         answers: impl Answers + 'static,
         fingerprint: String,
         stop: &AtomicBool,
         note: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<(), ServeError> {
-        self.model.fingerprint = fingerprint;
+        let ChatOptions { key, name, task, limit, .. } = self.options;
+        let guard = if self.address.ip().is_loopback() {
+            Guard::of_loopback(self.address, None)
+        } else {
+            Guard::of_network(None)
+        };
+        let (key, created) = (key.map(|key| token::digest(&key)), seconds_now());
+        let model = Model { guard, key, name, fingerprint, task, limit, created };
         let note: Note = Arc::new(note);
         let line = worker::start(answers, Arc::clone(&note)).map_err(ServeError::Run)?;
-        let router = routes::router(self.model, line, note);
+        let router = routes::router(model, line, note);
         listening::answer_until(stop, self.listener, router)
     }
 }

@@ -70,7 +70,7 @@ pub(crate) struct Arguments {
     #[arg(long = "column", value_name = "ROLE=NAME")]
     columns: Vec<String>,
     /// What the rows ask, where the layout leaves it open: vqa, caption or report.
-    #[arg(long, value_name = "TASK", value_parser = task)]
+    #[arg(long, value_name = "TASK")]
     task: Option<Task>,
     /// Also look for images of different splits that look alike.
     #[arg(long)]
@@ -104,13 +104,6 @@ enum Rule {
     GroupHash,
     /// One fold of a cross-validation, by the same hash.
     Fold,
-}
-
-fn task(name: &str) -> Result<Task, String> {
-    [Task::Vqa, Task::Caption, Task::Report]
-        .into_iter()
-        .find(|task| task.tag() == name)
-        .ok_or_else(|| format!("unknown task `{name}`: use vqa, caption or report"))
 }
 
 impl Arguments {

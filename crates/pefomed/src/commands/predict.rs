@@ -23,7 +23,7 @@ use crate::failure::Usage;
 use crate::tuning;
 
 /// Tokens of an answer at most, when the recipe says nothing of evaluation.
-pub(crate) const MAX_NEW_TOKENS: usize = 32;
+const MAX_NEW_TOKENS: usize = 32;
 /// Questions decoded at a time, when the recipe says nothing of evaluation.
 const ROWS: usize = 16;
 
@@ -126,10 +126,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
     let adapter = adapter(&recipe, &run, arguments.stage.as_deref())?;
     let examples = read_split(&recipe, &data, split)?;
     let parts = tuning::load_parts(context, &recipe)?;
-    let model = match &adapter {
-        Some(folder) => parts.tuned(folder)?,
-        None => parts.untuned(&recipe)?,
-    };
+    let model = model(&parts, &recipe, adapter.as_deref())?;
     let counter = context.progress.counter("encoding");
     let tick = |done, total| counter.tick(done, total);
     let asked = Asked::prepare(&parts, examples, &run.features(), &tick)?;
@@ -239,6 +236,26 @@ pub(crate) fn adapter(
     Ok(Some(folder))
 }
 
+/// The model with that adapter, or untuned.
+pub(crate) fn model(
+    parts: &Parts,
+    recipe: &Recipe,
+    adapter: Option<&Path>,
+) -> Result<TunedDecoder, TrainError> {
+    adapter.map_or_else(|| parts.untuned(recipe), |folder| parts.tuned(folder))
+}
+
+/// How a recipe's evaluation generates answers.
+pub(crate) fn generation(recipe: &Recipe) -> Generation {
+    recipe.evaluation.as_ref().map_or(
+        Generation { max_new_tokens: MAX_NEW_TOKENS, rows: ROWS },
+        |evaluation| Generation {
+            max_new_tokens: evaluation.max_new_tokens,
+            rows: evaluation.rows,
+        },
+    )
+}
+
 /// What a prediction pass made.
 pub(crate) struct Made {
     pub(crate) answers: usize,
@@ -256,17 +273,10 @@ pub(crate) fn predict(
     condition: ImageCondition,
     path: &Path,
 ) -> anyhow::Result<Made> {
-    let generation = recipe.evaluation.as_ref().map_or(
-        Generation { max_new_tokens: MAX_NEW_TOKENS, rows: ROWS },
-        |evaluation| Generation {
-            max_new_tokens: evaluation.max_new_tokens,
-            rows: evaluation.rows,
-        },
-    );
     let started = Instant::now();
     let counter = context.progress.counter(&format!("{} image", condition.name()));
     let tick = |done, total| counter.tick(done, total);
-    let predictions = asked.predict(recipe, parts, model, condition, generation, &tick)?;
+    let predictions = asked.predict(recipe, parts, model, condition, generation(recipe), &tick)?;
     write_predictions(path, &predictions)?;
     Ok(Made {
         answers: predictions.len(),

@@ -51,7 +51,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME")]
     data: Option<String>,
     /// What the rows of files are: vqa, caption or report; else what they say themselves.
-    #[arg(long, value_parser = task)]
+    #[arg(long)]
     task: Option<Task>,
     #[command(flatten)]
     metrics: MetricOptions,
@@ -64,13 +64,6 @@ pub(crate) struct Arguments {
     /// Also write the clinical findings of every text and reference to this file.
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
-}
-
-fn task(name: &str) -> Result<Task, String> {
-    [Task::Vqa, Task::Caption, Task::Report]
-        .into_iter()
-        .find(|task| task.tag() == name)
-        .ok_or_else(|| "use vqa, caption or report".to_owned())
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<ExitCode> {

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use pefomed_data::Task;
 use pefomed_serve::chat::{Answer, Answers, ChatOptions, ChatServer, Problem, Question};
 use pefomed_train::answering::{Answering, SingleAnswer, SingleQuestion};
 use pefomed_train::{RunFolder, TrainError};
 use serde_json::json;
 
-use super::predict::{MAX_NEW_TOKENS, adapter};
+use super::predict::{adapter, generation, model};
 use crate::context::Context;
 use crate::{signals, tuning};
 
@@ -42,9 +42,9 @@ pub(crate) struct Arguments {
     /// What the model is called; the name of the run folder by default.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// What is asked for where a request does not say.
-    #[arg(long, value_enum, default_value_t = TaskName::Vqa)]
-    task: TaskName,
+    /// What is asked for where a request does not say: vqa, caption or report.
+    #[arg(long, default_value_t = Task::Vqa)]
+    task: Task,
     /// Tokens of an answer at most where a request does not say; those of the recipe's evaluation by
     /// default.
     #[arg(long, value_name = "N")]
@@ -60,46 +60,24 @@ pub(crate) struct Arguments {
     key_file: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum TaskName {
-    /// A question with a short answer.
-    Vqa,
-    /// A caption.
-    Caption,
-    /// A radiology report.
-    Report,
-}
-
-impl From<TaskName> for Task {
-    fn from(name: TaskName) -> Self {
-        match name {
-            TaskName::Vqa => Self::Vqa,
-            TaskName::Caption => Self::Caption,
-            TaskName::Report => Self::Report,
-        }
-    }
-}
-
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<ExitCode> {
     let run = RunFolder::new(&arguments.run);
     let recipe = tuning::recipe_of(&run)?;
     let adapter = adapter(&recipe, &run, arguments.stage.as_deref())?;
-    let evaluated = recipe.evaluation.as_ref().map(|evaluation| evaluation.max_new_tokens);
     let options = ChatOptions {
         address: SocketAddr::new(arguments.host, arguments.port),
         key: arguments.key_file.as_deref().map(key).transpose()?,
         name: arguments.name.clone().map_or_else(|| folder_name(run.root()), Ok)?,
-        task: arguments.task.into(),
-        limit: arguments.max_new_tokens.map_or(evaluated.unwrap_or(MAX_NEW_TOKENS), Into::into),
+        task: arguments.task,
+        limit: arguments
+            .max_new_tokens
+            .map_or_else(|| generation(&recipe).max_new_tokens, Into::into),
     };
     let (name, needs_key) = (options.name.clone(), options.key.is_some());
     // A port that is taken is found before minutes are spent on loading.
     let server = ChatServer::bind(options)?;
     let parts = tuning::load_parts(context, &recipe)?;
-    let model = match &adapter {
-        Some(folder) => parts.tuned(folder)?,
-        None => parts.untuned(&recipe)?,
-    };
+    let model = model(&parts, &recipe, adapter.as_deref())?;
     let answering = Answering::new(recipe, parts, model);
     let fingerprint = answering.fingerprint(adapter.as_deref())?;
     let page = format!("http://{}/", server.address());
