@@ -14,8 +14,8 @@ use super::{Reply, request};
 
 pub(crate) const KEY: &str = "a key of more than sixteen characters";
 
-/// Says back what it was asked, a word at a time. It refuses `no`, fails at `fail`, panics at `panic`, and answers `wait` only
-/// when it is told to.
+/// Says back what it was asked, a word at a time. It refuses `no`, fails at `fail`, panics at `panic`, and answers
+/// `wait` only when it is told to.
 struct Echo {
     go_on: mpsc::Receiver<()>,
     given_up: Arc<AtomicBool>,
