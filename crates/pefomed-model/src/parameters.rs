@@ -17,9 +17,14 @@ pub struct Placement {
 }
 
 impl Placement {
+    /// Single precision on a device.
+    pub fn float32(device: Device) -> Self {
+        Self { device, dtype: DType::F32 }
+    }
+
     /// Single precision on the CPU.
     pub fn cpu() -> Self {
-        Self { device: Device::flex(), dtype: DType::F32 }
+        Self::float32(Device::flex())
     }
 
     /// Double precision on the CPU: slow, for tests of exactness.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+use burn::tensor::Device;
 use pefomed_data::names;
 use pefomed_model::parameters::{Placement, read};
 use serde::{Deserialize, Serialize};
@@ -16,7 +18,10 @@ pub enum DeviceKind {
     /// The CPU, with all its cores: in every build.
     #[default]
     Cpu,
-    /// A GPU through Vulkan (NVIDIA, AMD, Intel): feature `vulkan`.
+    /// A GPU through the graphics interface that the system has (Vulkan, Metal, Direct3D 12), in its shading
+    /// language that all of them take: feature `wgpu`.
+    Wgpu,
+    /// A GPU through Vulkan (NVIDIA, AMD, Intel), in its own shading language: feature `vulkan`.
     Vulkan,
     /// An NVIDIA GPU through CUDA: feature `cuda`.
     Cuda,
@@ -24,12 +29,13 @@ pub enum DeviceKind {
 
 impl DeviceKind {
     /// All kinds, in the order messages list them.
-    pub const ALL: [Self; 3] = [Self::Cpu, Self::Vulkan, Self::Cuda];
+    pub const ALL: [Self; 4] = [Self::Cpu, Self::Wgpu, Self::Vulkan, Self::Cuda];
 
     /// The word for it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cpu => "cpu",
+            Self::Wgpu => "wgpu",
             Self::Vulkan => "vulkan",
             Self::Cuda => "cuda",
         }
@@ -49,18 +55,16 @@ impl DeviceKind {
     }
 
     fn place(self) -> Result<Placement, TrainError> {
+        #[cfg(feature = "wgpu")]
+        use burn::tensor::DeviceKind::DefaultDevice;
         match self {
             Self::Cpu => Ok(Placement::cpu()),
+            #[cfg(feature = "wgpu")]
+            Self::Wgpu => Ok(Placement::float32(Device::wgpu(DefaultDevice))),
             #[cfg(feature = "vulkan")]
-            Self::Vulkan => Ok(Placement {
-                device: burn::tensor::Device::vulkan(burn::tensor::DeviceKind::DefaultDevice),
-                dtype: burn::tensor::DType::F32,
-            }),
+            Self::Vulkan => Ok(Placement::float32(Device::vulkan(DefaultDevice))),
             #[cfg(feature = "cuda")]
-            Self::Cuda => Ok(Placement {
-                device: burn::tensor::Device::cuda(0),
-                dtype: burn::tensor::DType::F32,
-            }),
+            Self::Cuda => Ok(Placement::float32(Device::cuda(0))),
             #[cfg(not(all(feature = "vulkan", feature = "cuda")))]
             absent => Err(TrainError::DeviceNotBuilt { device: absent.name() }),
         }
@@ -116,7 +120,7 @@ mod tests {
         let message = "vulcan".parse::<DeviceKind>().unwrap_err();
         assert_eq!(
             message,
-            "no device is called `vulcan`: there are cpu, vulkan, cuda; did you mean `vulkan`?"
+            "no device is called `vulcan`: there are cpu, wgpu, vulkan, cuda; did you mean `vulkan`?"
         );
     }
 

@@ -50,7 +50,7 @@ pub(crate) struct Global {
     /// Threads to compute on; all cores by default. They change the time and not the result.
     #[arg(long, global = true, value_name = "N")]
     pub(crate) threads: Option<NonZeroUsize>,
-    /// Where to compute: cpu, vulkan or cuda. A GPU needs a build with that feature.
+    /// Where to compute: cpu, wgpu, vulkan or cuda. A GPU needs a build with that feature.
     #[arg(long, global = true, value_name = "DEVICE", default_value_t)]
     pub(crate) device: DeviceKind,
 }

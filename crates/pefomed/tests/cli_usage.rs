@@ -65,7 +65,7 @@ fn wrong_usage_is_exit_code_2() {
     For more information, try '--help'.
     ");
     insta::assert_snapshot!(pefomed(folder.path(), "plan a.toml --device vulcan").fails(2), @r"
-    error: invalid value 'vulcan' for '--device <DEVICE>': no device is called `vulcan`: there are cpu, vulkan, cuda; did you mean `vulkan`?
+    error: invalid value 'vulcan' for '--device <DEVICE>': no device is called `vulcan`: there are cpu, wgpu, vulkan, cuda; did you mean `vulkan`?
 
     For more information, try '--help'.
     ");
