@@ -268,9 +268,14 @@ fn checkpointing_gives_the_same_bytes_and_stored_weights_the_same_losses_to_roun
     assert_eq!(bytes("plain"), bytes("again"));
 
     pefomed(at, "train recipe.toml model.precision=stored --out stored").ok();
-    for (plain, stored) in losses(&at.join("plain")).iter().zip(losses(&at.join("stored"))) {
-        let [plain, stored] = [&plain.2, &stored.2].map(|loss| loss.parse::<f64>().unwrap());
-        assert!((plain - stored).abs() < 1e-4 * plain, "{plain} {stored}");
+    // The same parameters have the same loss, and one update moves it alike: by 5e-3. From then on Adam, which
+    // divides what rounding leaves of small gradients by itself, drives them apart.
+    let pairs = losses(&at.join("plain")).into_iter().zip(losses(&at.join("stored")));
+    for (step, (plain, stored)) in pairs.enumerate() {
+        let [plain, stored] = [plain.2, stored.2].map(|loss| loss.parse::<f64>().unwrap());
+        let most = [1e-6, 2e-5].get(step).copied().unwrap_or(1e-3);
+        let far = (plain - stored).abs() / plain;
+        assert!(far < most, "{step}: {plain} {stored}, {far:e}");
     }
     pefomed(at, "predict stored").ok();
 }
