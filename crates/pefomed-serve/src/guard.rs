@@ -2,7 +2,7 @@
 //!
 //! On a loopback address the danger is a web page in the same browser: it can send requests to `127.0.0.1`,
 //! and by pointing its own name there (DNS rebinding) even read the answers. So requests must name this
-//! machine as their host. On a network a secret is what counts. In both cases a request that writes has to
+//! machine as their host. Where a secret is asked for, it is what counts. In both cases a request that writes has to
 //! come from our own page, or from a program that is none.
 
 use std::net::{IpAddr, SocketAddr};

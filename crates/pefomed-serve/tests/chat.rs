@@ -120,7 +120,14 @@ fn a_key_is_asked_for_and_other_pages_are_kept_out() {
     assert_eq!(serving.get("/v1/models").header("www-authenticate"), Some("Bearer"));
     assert_eq!(serving.get("/health").status, 200);
     assert_eq!(asked(&[("authorization", &bearer), ("origin", "https://evil.example")]), 403);
-    assert_eq!(asked(&[("authorization", &bearer), ("host", "evil.example")]), 421);
+    // By whatever name a proxy passes on.
+    assert_eq!(asked(&[("authorization", &bearer), ("host", "ask.hospital.example")]), 200);
+    assert_eq!(asked(&[("host", "evil.example")]), 401);
+    // Without a key a page that gives this machine its own name would be let in.
+    let open = Serving::start(None);
+    let by = |host: &str| request(open.address, "GET", "/v1/models", &[("host", host)], "").status;
+    assert_eq!(by("evil.example"), 421);
+    assert_eq!(by(&open.address.to_string()), 200);
 
     let refused = |address: &str, key| ChatServer::bind(options(address, key)).unwrap_err();
     assert!(matches!(refused("0.0.0.0:0", None), ServeError::NoKey { .. }));

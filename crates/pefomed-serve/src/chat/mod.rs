@@ -145,10 +145,11 @@ impl ChatServer {
         note: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<(), ServeError> {
         let ChatOptions { key, name, task, limit, .. } = self.options;
-        let guard = if self.address.ip().is_loopback() {
-            Guard::of_loopback(self.address, None)
-        } else {
+        // With a key the name that a reverse proxy passes on does not matter.
+        let guard = if key.is_some() {
             Guard::of_network(None)
+        } else {
+            Guard::of_loopback(self.address, None)
         };
         let (key, created) = (key.map(|key| token::digest(&key)), seconds_now());
         let model = Model { guard, key, name, fingerprint, task, limit, created };
