@@ -104,16 +104,21 @@ impl PackedBatch {
 
     /// The images the batch refers to, each once, in the order they first occur.
     pub fn images(&self) -> Vec<u32> {
-        let mut images = Vec::new();
-        for item in &self.items {
-            if let Item::Visual { image, index: 0 } = *item
-                && !images.contains(&image)
-            {
-                images.push(image);
-            }
-        }
-        images
+        images(&self.items)
     }
+}
+
+/// The images that some items are of, each once, in the order they first occur.
+pub fn images(items: &[Item]) -> Vec<u32> {
+    let mut images = Vec::new();
+    for item in items {
+        if let Item::Visual { image, .. } = *item
+            && !images.contains(&image)
+        {
+            images.push(image);
+        }
+    }
+    images
 }
 
 /// Puts trees, in the order given, into batches of at most `budget` positions. A tree larger than

@@ -4,8 +4,10 @@
 //! one decoding batch: it attends to the keys and values of the root, which its tree shares, and to
 //! its own. A row that has written its end token leaves the batch.
 
-use pefomed_data::{Finish, MessageTree, PackedBatch};
+use burn::tensor::Tensor;
+use pefomed_data::{Finish, Item, Message, MessageTree, PackedBatch};
 
+use crate::decoder::{DecodeCache, KnownPrompt};
 use crate::error::ModelError;
 use crate::multimodal::{FeatureMap, TunedDecoder};
 use crate::parameters::read;
@@ -31,29 +33,53 @@ pub fn generate(
     end: u32,
     limit: usize,
 ) -> Result<Vec<Vec<Generated>>, ModelError> {
-    generate_telling(model, trees, features, end, limit, &mut |_, _| true)
-}
-
-/// As [`generate`]. `tell` hears each token as it is written, with the number of its answer among all, and
-/// says whether to go on: `false` ends all answers where they are, as a limit would.
-///
-/// # Errors
-/// As [`generate`].
-pub fn generate_telling(
-    model: &TunedDecoder,
-    trees: &[MessageTree],
-    features: &FeatureMap,
-    end: u32,
-    limit: usize,
-    tell: &mut dyn FnMut(usize, u32) -> bool,
-) -> Result<Vec<Vec<Generated>>, ModelError> {
     let questions: Vec<MessageTree> = trees.iter().map(without_answers).collect();
     let batch = PackedBatch::new(&questions);
     if batch.is_empty() {
         return Ok(Vec::new());
     }
-    let (mut hidden, mut cache) = model.prefill(&batch, features)?;
+    let (hidden, cache) = model.prefill(&batch, features, None)?;
     let count = batch.trees.iter().map(|tree| tree.branches.len()).sum();
+    let answers = write(model, (hidden, cache), count, (end, limit), &mut |_| true);
+    let mut answers = answers.into_iter();
+    Ok(trees.iter().map(|tree| answers.by_ref().take(tree.branches.len()).collect()).collect())
+}
+
+/// Answers one prompt as [`generate`] does. `tell` hears each token as it is written, and says whether to go
+/// on: `false` ends the answer where it is, as a limit would.
+///
+/// What the prompt begins with and is `known` already is not computed again, and needs no features; afterwards
+/// `known` has the whole prompt. The answer does not change by that.
+///
+/// # Errors
+/// As [`generate`]; then nothing is known.
+pub fn generate_one(
+    model: &TunedDecoder,
+    prompt: &[Item],
+    features: &FeatureMap,
+    known: &mut KnownPrompt,
+    (end, limit): (u32, usize),
+    tell: &mut dyn FnMut(u32) -> bool,
+) -> Result<Option<Generated>, ModelError> {
+    let known_before = std::mem::take(known);
+    let message = Message { key: 0, prompt: prompt.to_vec(), answer: Vec::new() };
+    let batch = PackedBatch::new(&MessageTree::new(vec![message]));
+    if batch.is_empty() {
+        return Ok(None);
+    }
+    let (hidden, mut cache) = model.prefill(&batch, features, Some(known_before))?;
+    *known = cache.take_known().unwrap_or_default();
+    Ok(write(model, (hidden, cache), 1, (end, limit), tell).pop())
+}
+
+/// Writes `count` answers, of which `hidden` has the state that the first token of each follows from.
+fn write(
+    model: &TunedDecoder,
+    (mut hidden, mut cache): (Tensor<2>, DecodeCache),
+    count: usize,
+    (end, limit): (u32, usize),
+    tell: &mut dyn FnMut(u32) -> bool,
+) -> Vec<Generated> {
     let mut answers = vec![Generated { tokens: Vec::new(), finish: Finish::Length }; count];
     // Which answer each row of the decoding batch writes.
     let mut rows: Vec<usize> = (0..count).collect();
@@ -67,7 +93,7 @@ pub fn generate_telling(
                 answer.finish = Finish::Stop;
             } else if step < limit {
                 answer.tokens.push(token);
-                is_wanted &= tell(rows[row], token);
+                is_wanted &= tell(token);
                 kept.push(row);
             }
         }
@@ -82,8 +108,7 @@ pub fn generate_telling(
         let embedded = model.decoder.embed(&next);
         hidden = model.decoder.decode(embedded, &mut cache, Some(&model.adapter));
     }
-    let mut answers = answers.into_iter();
-    Ok(trees.iter().map(|tree| answers.by_ref().take(tree.branches.len()).collect()).collect())
+    answers
 }
 
 fn without_answers(tree: &MessageTree) -> MessageTree {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{Int, Tensor, TensorData};
 use pefomed_data::image::PixelValues;
-use pefomed_data::{Item, PackedBatch};
+use pefomed_data::{Item, PackedBatch, pack};
 use pefomed_kernels::dropout::{Dropout, PositionKey};
 
 use crate::adapter::LoraAdapter;
-use crate::decoder::{DecodeCache, LlamaDecoder};
+use crate::decoder::{DecodeCache, KnownPrompt, LlamaDecoder};
 use crate::error::ModelError;
 use crate::parameters::{Parameter, Trainable, read};
 use crate::projector::Projector;
@@ -85,17 +85,17 @@ impl TunedDecoder {
         batch: &PackedBatch,
         features: &FeatureMap,
     ) -> Result<Tensor<2>, ModelError> {
-        self.embed_with(batch, features, |images| self.project(Tensor::cat(images, 0)))
+        self.embed_with(&batch.items, features, |images| self.project(Tensor::cat(images, 0)))
     }
 
     fn project(&self, visual: Tensor<2>) -> Tensor<2> {
         self.projector.forward_in(visual, self.decoder.rounds_to())
     }
 
-    /// As [`embed`](Self::embed), where `project` maps the visual tokens of the images.
+    /// As [`embed`](Self::embed), for `items` of a batch; `project` maps the visual tokens of their images.
     fn embed_with(
         &self,
-        batch: &PackedBatch,
+        items: &[Item],
         features: &FeatureMap,
         project: impl FnOnce(Vec<Tensor<2>>) -> Tensor<2>,
     ) -> Result<Tensor<2>, ModelError> {
@@ -104,7 +104,7 @@ impl TunedDecoder {
         let mut images: BTreeMap<u32, usize> = BTreeMap::new();
         let mut parts = Vec::new();
         let mut visual_rows = 0;
-        for image in batch.images() {
+        for image in pack::images(items) {
             let found = features.get(&image).ok_or(ModelError::FeaturesMissing { image })?;
             images.insert(image, visual_rows);
             visual_rows += found.tokens;
@@ -113,8 +113,8 @@ impl TunedDecoder {
         }
         // Rows of [token embeddings; projected visual tokens], visual ones counted from the end of
         // the tokens once their number is known.
-        let mut rows: Vec<(bool, usize)> = Vec::with_capacity(batch.len());
-        for item in &batch.items {
+        let mut rows: Vec<(bool, usize)> = Vec::with_capacity(items.len());
+        for item in items {
             match *item {
                 Item::Token(token) if token < vocabulary => {
                     rows.push((false, tokens.len()));
@@ -145,7 +145,7 @@ impl TunedDecoder {
         let index =
             |&(is_visual, row): &(bool, usize)| (row + usize::from(is_visual) * offset) as i64;
         let ids: Vec<i64> = rows.iter().map(index).collect();
-        let data = TensorData::new(ids, [batch.len()]);
+        let data = TensorData::new(ids, [items.len()]);
         Ok(table.select(0, Tensor::<1, Int>::from_data(data, &self.decoder.place().device)))
     }
 
@@ -174,7 +174,8 @@ impl TunedDecoder {
         Ok((self.decoder.target_loss(hidden, batch), batch.targets.len()))
     }
 
-    /// Hidden states `[B, C]` of the last position of every branch, and what decoding goes on from.
+    /// Hidden states `[B, C]` of the last position of every branch, and what decoding goes on from. What is
+    /// `known` of a prompt is taken for the only one of the batch, and leaves the cache with all of it.
     ///
     /// # Errors
     /// As [`TunedDecoder::embed`].
@@ -182,18 +183,21 @@ impl TunedDecoder {
         &self,
         batch: &PackedBatch,
         features: &FeatureMap,
+        known: Option<KnownPrompt>,
     ) -> Result<(Tensor<2>, DecodeCache), ModelError> {
+        let mut known = known.filter(|_| self.decoder.takes_known());
+        let first = known.as_mut().map_or(0, |known| known.begin(&batch.items));
         // Image by image: how the framework rounds a product depends on its number of rows, and an answer
         // must not depend on what else is asked.
         let project = |images: Vec<Tensor<2>>| {
             let each = images.into_iter().map(|image| self.project(image));
             Tensor::cat(each.collect(), 0)
         };
-        let embedded = self.embed_with(batch, features, project)?;
+        let embedded = self.embed_with(&batch.items[first..], features, project)?;
         let branches = batch.trees.iter().flat_map(|tree| &tree.branches);
-        let last = branches.map(|branch| branch.range.end - 1).collect();
-        let layout = self.decoder.batch(batch, None).only(last);
-        let mut cache = DecodeCache::new(batch, self.decoder.place());
+        let last = branches.map(|branch| branch.range.end - 1 - first).collect();
+        let layout = self.decoder.batch_after(first, batch, None).only(last);
+        let mut cache = DecodeCache::new(batch, known, self.decoder.place());
         let hidden = self.decoder.forward(embedded, &layout, Some(&self.adapter), Some(&mut cache));
         Ok((hidden, cache))
     }

@@ -4,9 +4,10 @@ mod common;
 
 use common::{hidden_states, random_features, random_model, text, values};
 use pefomed_data::tree::Branch;
-use pefomed_data::{Finish, Item, MessageTree, PackedBatch};
+use pefomed_data::{Finish, Item, Message, MessageTree, PackedBatch};
 use pefomed_kernels::frozen::Precision;
-use pefomed_model::generate::{Generated, generate};
+use pefomed_model::decoder::KnownPrompt;
+use pefomed_model::generate::{Generated, generate, generate_one};
 use pefomed_model::multimodal::{FeatureMap, TunedDecoder};
 use pefomed_model::parameters::Placement;
 
@@ -116,6 +117,59 @@ fn answers_do_not_depend_on_company_or_cache() {
         reversed.reverse();
         assert_eq!(reversed.concat(), expected);
     }
+}
+
+#[test]
+fn an_answer_does_not_depend_on_what_is_known_of_its_prompt() {
+    let features = random_features(2, 21);
+    let plain = random_model(VOCABULARY, false, SEED, &Placement::cpu());
+    let packed = [Precision::Float32, Precision::fastest()].map(|precision| {
+        let model = random_model(VOCABULARY, false, SEED, &Placement::cpu());
+        TunedDecoder { decoder: model.decoder.freeze(precision).unwrap(), ..model }
+    });
+    // The second time round all but the last positions are known, and then those of another question.
+    let trees: Vec<MessageTree> = trees().iter().flat_map(MessageTree::split).collect();
+    for (model, learns) in [plain].into_iter().zip([false]).chain(packed.into_iter().zip([true; 2]))
+    {
+        let mut known = KnownPrompt::default();
+        let (mut shared, mut all) = (0, 0);
+        for tree in trees.iter().chain(&trees).chain(trees.iter().rev()) {
+            let [branch] = &tree.branches[..] else { panic!("one question") };
+            let prompt = [&tree.root[..], &branch.prompt].concat();
+            shared += known.shared(&prompt);
+            all += prompt.len();
+            // Nothing but what the rest of the prompt shows needs to be there.
+            let mut shown = features.clone();
+            let rest = pefomed_data::pack::images(&prompt[known.shared(&prompt)..]);
+            shown.retain(|image, _| rest.contains(image));
+            let mut told = Vec::new();
+            let mut tell = |token| {
+                told.push(token);
+                true
+            };
+            let until = (END, LIMIT);
+            let answer = generate_one(&model, &prompt, &shown, &mut known, until, &mut tell);
+            let answer = answer.unwrap().unwrap();
+            let alone = MessageTree::new(vec![Message { key: 0, prompt, answer: Vec::new() }]);
+            let expected = generate(&model, alone.as_slice(), &features, END, LIMIT).unwrap();
+            assert_eq!(answer, expected[0][0]);
+            assert_eq!(told, answer.tokens);
+            assert_eq!(known.is_empty(), !learns);
+        }
+        assert_eq!(shared > all / 3, learns, "{shared} of {all}");
+    }
+    assert_eq!(
+        generate_one(
+            &random_model(VOCABULARY, false, SEED, &Placement::cpu()),
+            &[],
+            &features,
+            &mut KnownPrompt::default(),
+            (END, LIMIT),
+            &mut |_| true
+        )
+        .unwrap(),
+        None
+    );
 }
 
 #[test]

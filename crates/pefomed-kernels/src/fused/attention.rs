@@ -53,6 +53,26 @@ impl AttentionShape {
         &row[self.heads * self.head_dim..]
     }
 
+    /// Columns of keys and values.
+    fn kept(self) -> usize {
+        2 * self.key_heads * self.head_dim
+    }
+
+    /// Queries, keys and values of rows of which the first have keys and values alone: `[T, (H + 2K)·D]`.
+    fn join(self, earlier: &[f32], qkv: &[f32]) -> Buffer {
+        let (width, first) = (self.width(), earlier.len() / self.kept());
+        let mut all = Buffer::unwritten(first + qkv.len() / width, width);
+        let (before, own) = all.split_at_mut(first * width);
+        for (row, earlier) in before.chunks_exact_mut(width).zip(earlier.chunks_exact(self.kept()))
+        {
+            let (queries, kept) = row.split_at_mut(self.heads * self.head_dim);
+            queries.fill(0.0);
+            kept.copy_from_slice(earlier);
+        }
+        own.copy_from_slice(qkv);
+        all
+    }
+
     /// Factor of the scores, `1 / √D`.
     pub(super) fn scale(self) -> f32 {
         (self.head_dim as f32).powf(-0.5)
@@ -105,7 +125,16 @@ impl AttentionLayout {
     /// # Panics
     /// When the table is for another number of positions.
     pub fn new(trees: Vec<TreeRanges>, rotary: RotaryTable) -> Self {
-        let tiles = Tiles::new(&trees);
+        Self::after(0, trees, rotary)
+    }
+
+    /// As [`new`](Self::new), for a batch of which the first rows went through the layers before: a half takes
+    /// their keys and values, and the others alone are its input.
+    ///
+    /// # Panics
+    /// When the table is for another number of positions than the others are.
+    pub fn after(first: usize, trees: Vec<TreeRanges>, rotary: RotaryTable) -> Self {
+        let tiles = Tiles::new(&trees).after(first);
         assert_eq!(tiles.len(), rotary.len(), "positions of the batch");
         Self { trees, rotary, tiles }
     }
@@ -146,19 +175,30 @@ impl AttentionHalf {
         Self { chosen: Some(rows), ..self }
     }
 
-    /// The output, and the keys and values, for decoding what comes after the batch.
-    pub fn forward_with_cache(&self, inputs: &[&[f32]]) -> (Vec<f32>, KeyValueCache) {
-        let (out, state) = self.compute(inputs);
+    /// The output, and the keys and values, for decoding what comes after the batch. `earlier` has those of
+    /// the rows [before](AttentionLayout::after) it, `[first, 2·K·D]`, and gets those of its own.
+    pub fn forward_with_cache(
+        &self,
+        inputs: &[&[f32]],
+        earlier: Option<&mut Vec<f32>>,
+    ) -> (Vec<f32>, KeyValueCache) {
         let Projected { shape, qkv, .. } = &*self.weights;
+        let (out, state) = self.compute(inputs, earlier.as_ref().map_or(&[], |earlier| earlier));
+        if let Some(earlier) = earlier {
+            let own = state.qkv.chunks_exact(shape.width()).skip(earlier.len() / shape.kept());
+            earlier.reserve_exact(own.len() * shape.kept());
+            own.for_each(|row| earlier.extend_from_slice(shape.keys_and_values(row)));
+        }
         let trees = &self.layout.trees;
         (out, KeyValueCache::new(*shape, qkv.multiplier(), trees, &state.qkv))
     }
 
-    fn compute(&self, inputs: &[&[f32]]) -> (Vec<f32>, State) {
+    fn compute(&self, inputs: &[&[f32]], earlier: &[f32]) -> (Vec<f32>, State) {
         let weights = &*self.weights;
         let by = weights.qkv.multiplier();
         let updates = join(&self.sites, inputs, by);
         let (qkv, scales, [q, k, v]) = weights.project(inputs[0], &self.layout.rotary, &updates);
+        let qkv = if earlier.is_empty() { qkv } else { weights.shape.join(earlier, &qkv) };
         let (mixed, logs) = tree_attention::forward(
             Projections { shape: weights.shape, by, qkv: &qkv },
             &self.layout.tiles,
@@ -256,7 +296,7 @@ impl HostFunction for AttentionHalf {
     }
 
     fn forward(&self, inputs: &[&[f32]], _keep: bool) -> (Vec<f32>, Kept) {
-        let (out, state) = self.compute(inputs);
+        let (out, state) = self.compute(inputs, &[]);
         (out, Arc::new(state))
     }
 

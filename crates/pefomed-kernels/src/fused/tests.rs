@@ -358,7 +358,7 @@ fn positions_that_are_decoded_are_those_of_the_whole_pass() {
         let first = with(&before);
         let mut from = inputs.clone();
         from[0] = &first;
-        let (out, mut cache) = half.forward_with_cache(&from);
+        let (out, mut cache) = half.forward_with_cache(&from, None);
         assert_eq!(out, half.forward(&from, false).0);
 
         let mut rows: Vec<usize> = (0..branches.len()).collect();
@@ -381,6 +381,60 @@ fn positions_that_are_decoded_are_those_of_the_whole_pass() {
                 at.iter().flat_map(|&at| &expected[at * C..(at + 1) * C]).copied().collect();
             let far = apart(&found, &wanted);
             assert!(f64::from(far) < tolerance(precision) / 4.0, "{precision} {step} {far}");
+        }
+    }
+}
+
+#[test]
+fn rows_after_known_ones_are_those_of_the_whole_pass() {
+    let case_of = |rows| {
+        let mut case = Case::new(rows, &ATTENTION_WIDTHS, &[true; 4], 12);
+        case.dropout = Dropout::new(0.0, 1, Vec::new());
+        case
+    };
+    // As prompts are: all but one row are the root.
+    let (before, positions_before) = trees(&[(129, vec![1])]);
+    for (root, knowns) in [(129, vec![1, 63, 64, 65, 128, 129]), (140, vec![100, 129])] {
+        let (trees, positions) = trees(&[(root, vec![1])]);
+        let (rows, case) = (positions.len(), case_of(positions.len()));
+        let inputs = case.slices();
+        for precision in [Precision::Float32, Precision::fastest()] {
+            let weights = case.projected(precision);
+            let newest = &inputs[0][..C];
+            let decoded = |mut cache: KeyValueCache| {
+                let mut from = inputs.clone();
+                from[0] = newest;
+                let rotary = RotaryTable::new(&[rows as u32], SHAPE.head_dim, 1e4);
+                weights.decode(&from, &case.sites(), &rotary, &mut cache)
+            };
+            let half = case.attention_half(trees.clone(), &positions, precision);
+            let mut all = Vec::new();
+            let (expected, cache) = half.forward_with_cache(&inputs, Some(&mut all));
+            let next = decoded(cache);
+            // What is known comes of a prompt of another length.
+            let shorter = case.attention_half(before.clone(), &positions_before, precision);
+            let mut from = inputs.clone();
+            from[0] = &inputs[0][..positions_before.len() * C];
+            let mut known = Vec::new();
+            let _ = shorter.forward_with_cache(&from, Some(&mut known));
+            for &first in &knowns {
+                let rotary = RotaryTable::new(&positions[first..], SHAPE.head_dim, 1e4);
+                let layout = AttentionLayout::after(first, trees.clone(), rotary);
+                let half = AttentionHalf::new(weights.clone(), Arc::new(layout), case.sites());
+                let mut from = inputs.clone();
+                from[0] = &inputs[0][first * C..];
+                let mut earlier = known[..known.len() / positions_before.len() * first].to_vec();
+                let (out, cache) = half.forward_with_cache(&from, Some(&mut earlier));
+                let found = [&out[..], &earlier, &decoded(cache)];
+                for (found, expected) in
+                    found.into_iter().zip([&expected[first * C..], &all, &next])
+                {
+                    // How float32 is summed up depends on the number of rows; bfloat16 has one order.
+                    let far = apart(found, expected);
+                    let most = if precision == Precision::Float32 { 1e-6 } else { 0.0 };
+                    assert!(far <= most, "{precision}, {first} of {rows}: {far:e}");
+                }
+            }
         }
     }
 }

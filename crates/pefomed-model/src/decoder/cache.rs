@@ -8,6 +8,7 @@ use pefomed_data::pack::TreeSpan;
 use pefomed_kernels::attention::decode_attention;
 use pefomed_kernels::fused::KeyValueCache;
 
+use super::KnownPrompt;
 use crate::parameters::Placement;
 
 /// What decoding knows of the positions before: a layer is added as a prefill comes through it, and
@@ -17,6 +18,8 @@ pub struct DecodeCache {
     trees: Vec<TreeRows>,
     layers: Vec<CachedLayer>,
     place: Placement,
+    /// What is known of the only prompt, and learned of it by the prefill.
+    known: Option<KnownPrompt>,
 }
 
 /// The rows of one tree.
@@ -50,9 +53,19 @@ struct PlainTree {
 
 impl DecodeCache {
     /// A cache for the branches of a batch, of which no layer is there yet.
-    pub(crate) fn new(batch: &PackedBatch, place: &Placement) -> Self {
+    pub(crate) fn new(batch: &PackedBatch, known: Option<KnownPrompt>, place: &Placement) -> Self {
         let trees = batch.trees.iter().map(TreeRows::new).collect();
-        Self { trees, layers: Vec::new(), place: place.clone() }
+        Self { trees, layers: Vec::new(), place: place.clone(), known }
+    }
+
+    /// What is known of the prompt after the prefill.
+    pub(crate) fn take_known(&mut self) -> Option<KnownPrompt> {
+        self.known.take()
+    }
+
+    /// Keys and values of the prompt's positions before those of the prefill, in one layer.
+    pub(super) fn earlier(&mut self, layer: usize) -> Option<&mut Vec<f32>> {
+        self.known.as_mut().map(|known| known.layer(layer))
     }
 
     /// Adds the next layer: keys (turned to their positions) and values of the prefill, `[T, K, D]`.

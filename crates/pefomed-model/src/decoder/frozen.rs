@@ -128,17 +128,19 @@ impl FrozenLayer {
         host_function::apply(Arc::new(layer), x, matrices)
     }
 
-    /// As [`forward`](Self::forward), outside of training; also returns keys and values.
+    /// As [`forward`](Self::forward), outside of training; also returns keys and values. `earlier` has those
+    /// of the positions before, and gets those of its own.
     pub(super) fn prefill(
         &self,
         index: usize,
         x: Tensor<2>,
         batch: Batch<'_>,
+        earlier: Option<&mut Vec<f32>>,
         place: &Placement,
     ) -> (Tensor<2>, KeyValueCache) {
         let (half, matrices) = self.attention_half(index, batch);
         let values = values(x, matrices);
-        let (x, cache) = half.forward_with_cache(&slices(&values));
+        let (x, cache) = half.forward_with_cache(&slices(&values), earlier);
         (self.finish(index, x, batch.adapter, place), cache)
     }
 

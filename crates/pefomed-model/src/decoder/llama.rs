@@ -216,8 +216,23 @@ impl LlamaDecoder {
         self.embedding.rows(tokens, &self.place)
     }
 
+    /// Whether a prefill can take positions as [known](super::KnownPrompt).
+    pub(crate) fn takes_known(&self) -> bool {
+        matches!(self.layers, Layers::Frozen(_))
+    }
+
     /// Prepares what all layers need to know of a packed batch.
     pub fn batch(&self, batch: &PackedBatch, dropout: Option<Dropout>) -> DecoderBatch {
+        self.batch_after(0, batch, dropout)
+    }
+
+    /// As [`batch`](Self::batch), where the first positions are known.
+    pub(crate) fn batch_after(
+        &self,
+        known: usize,
+        batch: &PackedBatch,
+        dropout: Option<Dropout>,
+    ) -> DecoderBatch {
         let ranges: Vec<TreeRanges> = batch.trees.iter().map(ranges).collect();
         let layout = match &self.layers {
             Layers::Plain(layers) => {
@@ -232,8 +247,8 @@ impl LlamaDecoder {
                 Layout::Plain(Box::new((self.rotary(&batch.positions), attention)))
             }
             Layers::Frozen(_) => {
-                let rotary = self.rotary_table(&batch.positions);
-                Layout::Frozen(Arc::new(AttentionLayout::new(ranges, rotary)))
+                let rotary = self.rotary_table(&batch.positions[known..]);
+                Layout::Frozen(Arc::new(AttentionLayout::after(known, ranges, rotary)))
             }
         };
         DecoderBatch { layout, dropout, only: None }
@@ -293,7 +308,9 @@ impl LlamaDecoder {
                     let only = only.filter(|_| index + 1 == layers.len());
                     let batch = Batch { layout, adapter, dropout, only };
                     if let Some(cache) = &mut cache {
-                        let (out, keys_and_values) = layer.prefill(index, x, batch, &self.place);
+                        let earlier = cache.earlier(index);
+                        let (out, keys_and_values) =
+                            layer.prefill(index, x, batch, earlier, &self.place);
                         cache.push_frozen(keys_and_values);
                         x = out;
                     } else {

@@ -4,10 +4,12 @@ mod cache;
 mod frozen;
 mod initialise;
 mod keys;
+mod known;
 mod llama;
 mod load;
 mod table;
 
 pub use cache::DecodeCache;
 pub(crate) use keys::KeyStyle;
+pub use known::KnownPrompt;
 pub use llama::{DecoderBatch, LlamaDecoder};

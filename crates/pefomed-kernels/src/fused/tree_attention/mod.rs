@@ -68,6 +68,8 @@ pub(super) struct Tiles {
     own: Vec<Range<usize>>,
     /// Rows of each tree, and its tiles.
     trees: Vec<(Range<usize>, Range<usize>)>,
+    /// Rows before this one are seen, and nothing is computed of them.
+    first: usize,
 }
 
 impl std::fmt::Debug for Tile {
@@ -78,7 +80,7 @@ impl std::fmt::Debug for Tile {
 
 impl Tiles {
     pub(super) fn new(trees: &[TreeRanges]) -> Self {
-        let mut this = Self { all: Vec::new(), own: Vec::new(), trees: Vec::new() };
+        let mut this = Self { all: Vec::new(), own: Vec::new(), trees: Vec::new(), first: 0 };
         for tree in trees {
             let first = this.all.len();
             this.own.extend(tree.root.clone().map(|row| tree.root.start..row + 1));
@@ -95,10 +97,24 @@ impl Tiles {
 
     /// Rows that all see one another.
     pub(super) fn full(rows: usize) -> Self {
-        let mut this = Self { all: Vec::new(), own: vec![0..rows; rows], trees: Vec::new() };
+        let own = vec![0..rows; rows];
+        let mut this = Self { all: Vec::new(), own, trees: Vec::new(), first: 0 };
         this.cut(0..rows, 0..0);
         this.trees.push((0..rows, 0..this.all.len()));
         this
+    }
+
+    /// The rows from `first` on alone. Each sees the keys that it would have seen, in the same tiles.
+    pub(super) fn after(mut self, first: usize) -> Self {
+        let before = self.all.iter().take_while(|tile| tile.rows.end <= first).count();
+        self.all.drain(..before);
+        if let Some(tile) = self.all.first_mut() {
+            tile.rows.start = tile.rows.start.max(first);
+        }
+        for (_, tiles) in &mut self.trees {
+            *tiles = tiles.start.saturating_sub(before)..tiles.end.saturating_sub(before);
+        }
+        Self { first, ..self }
     }
 
     fn cut(&mut self, rows: Range<usize>, root: Range<usize>) {
@@ -109,9 +125,9 @@ impl Tiles {
         }
     }
 
-    /// Number of rows.
+    /// Number of rows that are computed.
     pub(super) fn len(&self) -> usize {
-        self.own.len()
+        self.own.len() - self.first
     }
 
     /// The tree that a tile belongs to.
@@ -159,7 +175,8 @@ impl<'a> Projections<'a> {
     }
 }
 
-/// Attention. Returns the mixed values `[T, H·D]` and the logarithm of each row's sum, `[T, H]`.
+/// Attention. Returns the mixed values `[T, H·D]` and the logarithm of each row's sum, `[T, H]`, of the rows
+/// that are computed; `projections` has all.
 pub(super) fn forward(projections: Projections<'_>, tiles: &Tiles) -> (Buffer, Buffer) {
     match projections.by {
         Multiplier::Bf16(Kernel::Tile) => tiled::forward(projections, tiles),
