@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
-use burn::tensor::Device;
 use pefomed_data::names;
 use pefomed_model::parameters::{Placement, read};
 use serde::{Deserialize, Serialize};
@@ -45,7 +43,8 @@ impl DeviceKind {
     /// multiply: there are drivers that make zeros of the framework's products and report no error.
     ///
     /// # Errors
-    /// [`TrainError::DeviceNotBuilt`] when this build lacks the feature, [`TrainError::DeviceWrong`].
+    /// [`TrainError::DeviceNotBuilt`] when this build lacks the feature, [`TrainError::DeviceMissing`],
+    /// [`TrainError::DeviceWrong`].
     pub fn placement(self) -> Result<Placement, TrainError> {
         let place = self.place()?;
         if self != Self::Cpu && !multiplies(&place) {
@@ -55,19 +54,81 @@ impl DeviceKind {
     }
 
     fn place(self) -> Result<Placement, TrainError> {
-        #[cfg(feature = "wgpu")]
-        use burn::tensor::DeviceKind::DefaultDevice;
         match self {
             Self::Cpu => Ok(Placement::cpu()),
             #[cfg(feature = "wgpu")]
-            Self::Wgpu => Ok(Placement::float32(Device::wgpu(DefaultDevice))),
+            Self::Wgpu => Ok(Placement::float32(graphics::AUTO.device(self.name())?)),
             #[cfg(feature = "vulkan")]
-            Self::Vulkan => Ok(Placement::float32(Device::vulkan(DefaultDevice))),
+            Self::Vulkan => Ok(Placement::float32(graphics::VULKAN.device(self.name())?)),
             #[cfg(feature = "cuda")]
-            Self::Cuda => Ok(Placement::float32(Device::cuda(0))),
+            Self::Cuda => Ok(Placement::float32(burn::tensor::Device::cuda(0))),
             #[cfg(not(all(feature = "vulkan", feature = "cuda")))]
             absent => Err(TrainError::DeviceNotBuilt { device: absent.name() }),
         }
+    }
+
+    /// Its kind, and which of the kind it is where a [placement](Self::placement) has found that out.
+    pub fn description(self) -> String {
+        #[cfg(feature = "wgpu")]
+        if let Some(name) = graphics::name(self) {
+            return format!("{self}: {name}");
+        }
+        self.name().to_owned()
+    }
+}
+
+/// Devices of the graphics interfaces, each looked for once.
+#[cfg(feature = "wgpu")]
+mod graphics {
+    use std::sync::OnceLock;
+
+    use burn::tensor::Device;
+    use burn::tensor::wgpu::WgpuBackend;
+
+    use super::DeviceKind;
+    use crate::TrainError;
+
+    /// The first device of an interface.
+    pub(super) struct Graphics {
+        interface: WgpuBackend,
+        /// The device and what its driver calls it, or why there is none.
+        found: OnceLock<Result<(Device, String), String>>,
+    }
+
+    /// That of the first interface that has one.
+    pub(super) static AUTO: Graphics = Graphics::of(WgpuBackend::Auto);
+    #[cfg(feature = "vulkan")]
+    pub(super) static VULKAN: Graphics = Graphics::of(WgpuBackend::Vulkan);
+
+    impl Graphics {
+        const fn of(interface: WgpuBackend) -> Self {
+            Self { interface, found: OnceLock::new() }
+        }
+
+        pub(super) fn device(&self, kind: &'static str) -> Result<Device, TrainError> {
+            let found = self.found.get_or_init(|| {
+                let options = Device::wgpu_options().graphics_api(self.interface);
+                let (device, setup) = options.init_with_setup().map_err(|it| it.to_string())?;
+                let adapter = setup.adapter.get_info();
+                Ok((device, format!("{} ({:?})", adapter.name, adapter.backend)))
+            });
+            let missing = |problem: &String| {
+                let problem = problem.clone();
+                TrainError::DeviceMissing { device: kind, problem }
+            };
+            found.as_ref().map(|(device, _)| device.clone()).map_err(missing)
+        }
+    }
+
+    /// What the driver calls a device that was found.
+    pub(super) fn name(kind: DeviceKind) -> Option<&'static str> {
+        let graphics = match kind {
+            DeviceKind::Wgpu => &AUTO,
+            #[cfg(feature = "vulkan")]
+            DeviceKind::Vulkan => &VULKAN,
+            _ => return None,
+        };
+        graphics.found.get()?.as_ref().ok().map(|(_, name)| &name[..])
     }
 }
 

@@ -149,6 +149,14 @@ pub enum TrainError {
         /// The device.
         device: &'static str,
     },
+    /// There is no such device, or its driver does not start.
+    #[error("cannot compute on `{device}`: {problem}; install a driver, or choose `--device cpu`")]
+    DeviceMissing {
+        /// The device.
+        device: &'static str,
+        /// What the driver said.
+        problem: String,
+    },
     /// The device computes wrongly.
     #[error(
         "`{device}` multiplies two small matrices wrongly, so nothing it computes can be trusted: install \

@@ -34,6 +34,10 @@ impl Context {
 
     /// The device to compute on.
     pub(crate) fn placement(&self) -> anyhow::Result<Placement> {
-        Ok(self.device.placement()?)
+        let place = self.device.placement()?;
+        if self.device != DeviceKind::Cpu {
+            self.progress.note(&format!("computing on {}", self.device.description()));
+        }
+        Ok(place)
     }
 }

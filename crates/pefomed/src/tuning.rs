@@ -138,7 +138,7 @@ pub(crate) fn describe(
     run: &RunFolder,
 ) -> anyhow::Result<RunInfo> {
     let recipe = &training.recipe;
-    let device = context.device.name();
+    let device = &context.device.description();
     let mut info = RunInfo::new(recipe, &training.parts, model, &training.data_digest, device);
     if let Some(digest) = &training.start_digest {
         info.digests.insert("start adapter".to_owned(), digest.clone());

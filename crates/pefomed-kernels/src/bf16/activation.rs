@@ -1,12 +1,12 @@
-//! What stands between two maps of a feed-forward network, rounded to bfloat16 in the order in which tiles
-//! multiply: SwiGLU (arXiv 2002.05202) and its derivative, and GELU. The product that follows reads them from
+//! What stands between two maps of a feed-forward network, rounded to bfloat16 in the order in which blocks
+//! are multiplied: SwiGLU (arXiv 2002.05202) and its derivative, and GELU. The product that follows reads them from
 //! where they were made.
 
 #![allow(unsafe_code)]
 
+use super::blocks::LeftBlocks;
 use super::pack::LeftFactor;
 use super::rounding::round_pairs;
-use super::tile::LeftBlocks;
 use super::{Line, vector};
 use crate::simd::{gelu, sigmoid, silu, silu_backward};
 

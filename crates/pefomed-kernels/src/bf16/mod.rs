@@ -2,8 +2,8 @@
 //!
 //! Two kinds of instructions multiply bfloat16: matrix tiles ([`tile`]) and vectors ([`vector`]). Both
 //! take pairs along the inner dimension, so the right factor is packed into panels, each with the
-//! pairs of some columns in the order in which they are read; only the width of a panel differs. A
-//! panel stays in the caches while all rows pass over it. A frozen weight is packed once
+//! pairs of 32 columns in the order in which they are read. A panel stays in the caches while all rows pass
+//! over it ([`blocks`]). A frozen weight is packed once
 //! ([`FrozenLinear`](crate::frozen::FrozenLinear)), a matrix of the moment whenever it is multiplied.
 //!
 //! The left factor is rounded as well (to nearest, ties to even). Every sum adds its pairs in the
@@ -12,10 +12,11 @@
 //! always gets the same one.
 
 pub(crate) mod activation;
+pub(crate) mod blocks;
 mod pack;
 mod rounding;
 pub(crate) mod softmax;
-pub(crate) mod tile;
+mod tile;
 mod vector;
 
 use std::cell::Cell;
@@ -26,7 +27,7 @@ use rayon::prelude::*;
 
 use crate::matmul::{BlockMut, Matrix, MatrixMut};
 use crate::parallel::PARTS;
-use tile::LeftBlocks;
+use blocks::{COLUMNS, LINES, LeftBlocks, PAIRS, ROWS};
 
 /// Floating-point operations below which a product stays on one thread.
 const WORTH_A_THREAD: usize = 4_000_000;
@@ -52,30 +53,6 @@ impl Kernel {
         [(Self::Tile, tile::available()), (Self::Vector, vector::available())]
             .into_iter()
             .filter_map(|(kernel, available)| available.then_some(kernel))
-    }
-
-    /// Lines of 16 columns in a panel.
-    fn lines(self) -> usize {
-        match self {
-            Self::Tile => tile::LINES,
-            Self::Vector => vector::LINES,
-        }
-    }
-
-    /// Pairs of the inner dimension that one instruction takes.
-    fn pairs(self) -> usize {
-        match self {
-            Self::Tile => tile::PAIRS,
-            Self::Vector => 1,
-        }
-    }
-
-    /// Rows of a block.
-    fn rows(self) -> usize {
-        match self {
-            Self::Tile => tile::ROWS,
-            Self::Vector => vector::ROWS,
-        }
     }
 }
 
@@ -113,7 +90,7 @@ impl Panels {
         let mut this = Self { lines, ..Self::empty(kernel) };
         this.reshape(b.rows(), b.columns());
         let used = this.used();
-        pack::pack_right(&mut this.lines[..used], kernel.lines(), this.pairs, b, scale);
+        pack::pack_right(&mut this.lines[..used], LINES, this.pairs, b, scale);
         this
     }
 
@@ -125,7 +102,7 @@ impl Panels {
     /// Makes room for a factor `[inner, columns]`. Every pair of every line is to be put then.
     fn reshape(&mut self, inner: usize, columns: usize) {
         (self.inner, self.columns) = (inner, columns);
-        self.pairs = inner.div_ceil(2).next_multiple_of(self.kernel.pairs());
+        self.pairs = inner.div_ceil(2).next_multiple_of(PAIRS);
         // Memory that was larger before stays so, lest it be zeroed again.
         if self.lines.len() < self.used() {
             self.lines.resize(self.used(), Line::ZERO);
@@ -134,7 +111,7 @@ impl Panels {
 
     /// Lines that hold the factor.
     fn used(&self) -> usize {
-        self.count() * self.pairs * self.kernel.lines()
+        self.count() * self.pairs * LINES
     }
 
     /// Multiplies by `scale · b` without keeping its panels: `with` is called with them.
@@ -160,56 +137,37 @@ impl Panels {
     /// `out = a · matrix`, or `out += …`, on all threads. Rows or columns of `a` must be without gaps.
     pub(crate) fn multiply_rows(&self, out: MatrixMut<'_>, a: Matrix<'_>, add: bool) {
         assert_eq!((a.rows(), a.columns(), self.columns), (out.rows(), self.inner, out.columns()));
-        match self.kernel {
-            Kernel::Tile => {
-                self.multiply_made(out, |rows, mut left| left.pack(a.some_rows(rows)), add);
-            }
-            Kernel::Vector if self.is_small(out.rows()) => self.multiply(out, a, add),
-            // Whole blocks of rows for each thread, or panels of the few rows.
-            Kernel::Vector if out.rows() > vector::ROWS => {
-                let chunk = self.rows_for_each(out.rows());
-                out.into_rows(chunk).for_each(|(rows, out)| {
-                    vector::multiply((self, 0..self.count()), a.some_rows(rows), out, add);
-                });
-            }
-            Kernel::Vector => self.each_panels(out, |panels, out| {
-                vector::multiply((self, panels), a, out, add);
-            }),
-        }
+        self.multiply_made(out, |rows, mut left| left.pack(a.some_rows(rows)), add);
     }
 
-    /// As [`multiply_rows`](Self::multiply_rows), for a left factor that exists only in tiles: `make`
+    /// As [`multiply_rows`](Self::multiply_rows), for a left factor that exists only in blocks: `make`
     /// puts some of its rows into them.
-    ///
-    /// # Panics
-    /// When the panels are not for tiles.
     pub(crate) fn multiply_made(
         &self,
         out: MatrixMut<'_>,
         make: impl Fn(Range<usize>, LeftBlocks<'_>) + Sync,
         add: bool,
     ) {
-        assert_eq!(self.kernel, Kernel::Tile, "a left factor in tiles");
         assert_eq!(out.columns(), self.columns);
         let rows = out.rows();
         if rows == 0 || self.columns == 0 {
             return;
         }
         if self.is_small(rows) {
-            tile::multiply(self, |left| make(0..rows, left), out, add);
-        } else if self.count() < 2 * PARTS * rayon::current_num_threads() && rows > tile::ROWS {
+            blocks::multiply(self, |left| make(0..rows, left), out, add);
+        } else if self.count() < 2 * PARTS * rayon::current_num_threads() && rows > ROWS {
             // A narrow product: rows for each thread.
             out.into_rows(self.rows_for_each(rows)).for_each(|(rows, out)| {
-                tile::multiply(self, |left| make(rows, left), out, add);
+                blocks::multiply(self, |left| make(rows, left), out, add);
             });
         } else {
             // All rows are packed, and then every panel is read by one thread only.
-            tile::with_left(rows, self.inner, |left| {
+            blocks::with_left(rows, self.inner, |left| {
                 let each = self.rows_for_each(rows);
                 left.split(rows, each).for_each(|(rows, left)| make(rows, left));
                 let left = &*left;
                 self.each_panels(out, |panels, out| {
-                    tile::multiply_packed(left, (self, panels), out, add);
+                    blocks::multiply_packed(left, (self, panels), out, add);
                 });
             });
         }
@@ -218,15 +176,12 @@ impl Panels {
     /// `out = a · matrix`, or `out += …`, on this thread. Rows or columns of `a` must be without gaps.
     pub(crate) fn multiply(&self, out: MatrixMut<'_>, a: Matrix<'_>, add: bool) {
         assert_eq!((a.rows(), a.columns(), self.columns), (out.rows(), self.inner, out.columns()));
-        match self.kernel {
-            Kernel::Tile => tile::multiply(self, |mut left| left.pack(a), out, add),
-            Kernel::Vector => vector::multiply((self, 0..self.count()), a, out, add),
-        }
+        blocks::multiply(self, |mut left| left.pack(a), out, add);
     }
 
     /// Number of panels.
     fn count(&self) -> usize {
-        self.columns.div_ceil(self.kernel.lines() * Line::WORDS)
+        self.columns.div_ceil(COLUMNS)
     }
 
     /// Whether a product with so many rows is over before another thread has begun.
@@ -236,7 +191,7 @@ impl Panels {
 
     /// Rows, in whole blocks, for each part of a product.
     fn rows_for_each(&self, rows: usize) -> usize {
-        rows.div_ceil(PARTS * rayon::current_num_threads()).next_multiple_of(self.kernel.rows())
+        rows.div_ceil(PARTS * rayon::current_num_threads()).next_multiple_of(ROWS)
     }
 
     /// Deals `out` out to all threads: `multiply` gets some panels, and what they make of `out`. An
@@ -247,9 +202,8 @@ impl Panels {
         multiply: impl Fn(Range<usize>, MatrixMut<'_>) + Sync,
     ) {
         let each = self.count().div_ceil(PARTS * rayon::current_num_threads());
-        let width = self.kernel.lines() * Line::WORDS;
-        out.into_columns(each * width).for_each(|(columns, out)| {
-            multiply(columns.start / width..columns.end.div_ceil(width), out);
+        out.into_columns(each * COLUMNS).for_each(|(columns, out)| {
+            multiply(columns.start / COLUMNS..columns.end.div_ceil(COLUMNS), out);
         });
     }
 }

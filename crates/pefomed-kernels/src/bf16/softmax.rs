@@ -1,13 +1,13 @@
-//! Softmax of attention scores and its derivative, rounded to bfloat16 in the order in which tiles
-//! multiply: what would otherwise be written, read again and packed never leaves the registers.
+//! Softmax of attention scores and its derivative, rounded to bfloat16 in the order in which blocks
+//! are multiplied: what would otherwise be written, read again and packed never leaves the registers.
 
 #![allow(unsafe_code)]
 
 use std::ops::Range;
 
+use super::blocks::{LeftBlocks, LeftTiles};
 use super::pack::LeftFactor;
 use super::rounding::{round_pairs, round_two};
-use super::tile::{LeftBlocks, LeftTiles};
 use super::{Kernel, Line, Panels, vector};
 use crate::simd::exp_within;
 
@@ -153,9 +153,10 @@ pub(crate) struct Factors {
     pub(crate) right: Panels,
 }
 
-impl Default for Factors {
-    fn default() -> Self {
-        let empty = || Panels::empty(Kernel::Tile);
+impl Factors {
+    /// Factors that have no room yet.
+    pub(crate) fn empty(kernel: Kernel) -> Self {
+        let empty = || Panels::empty(kernel);
         Self { weights: empty(), left: LeftTiles::default(), right: empty() }
     }
 }

@@ -195,10 +195,10 @@ impl FrozenLinear {
         }
     }
 
-    /// `Wᵀ` and `W` as matrix tiles multiply them, if they are packed so.
-    pub(crate) fn in_tiles(&self) -> Option<[&Panels; 2]> {
+    /// `Wᵀ` and `W` in their panels, if they are packed.
+    pub(crate) fn panels(&self) -> Option<[&Panels; 2]> {
         match &self.weight {
-            Weight::Bf16 { kernel: Kernel::Tile, forward, backward } => Some([forward, backward]),
+            Weight::Bf16 { forward, backward, .. } => Some([forward, backward]),
             _ => None,
         }
     }

@@ -15,8 +15,8 @@ use rayon::prelude::*;
 use super::AttentionShape;
 use super::feed_forward::swiglu;
 use super::tree_attention::{self, Projections, Tiles};
-use crate::bf16::tile::LeftBlocks;
-use crate::bf16::{Kernel, Panels, activation};
+use crate::bf16::blocks::LeftBlocks;
+use crate::bf16::{Panels, activation};
 use crate::buffer::Buffer;
 use crate::frozen::Precision;
 use crate::matmul::{Matrix, MatrixMut, RightFactor};
@@ -108,7 +108,7 @@ impl EncoderBlock {
         add(x, &self.output.product(&mixed), &self.output, self.scale1.as_deref());
         let normed = self.norm2.forward(x);
         let is_gelu = self.activation == Activation::Gelu;
-        let panels = self.fc2.after_gelu_in_tiles().filter(|_| is_gelu);
+        let panels = self.fc2.after_gelu_in_blocks().filter(|_| is_gelu);
         let y = if let (Some(panels), Some(bias)) = (panels, &self.fc1.bias) {
             let hidden = self.fc1.product(&normed);
             let rows = x.len() / width;
@@ -183,12 +183,10 @@ impl FrozenAffine {
         y
     }
 
-    /// The panels, if GELU can be made in the tiles that they are multiplied with.
-    fn after_gelu_in_tiles(&self) -> Option<&Panels> {
+    /// The panels, if GELU can be made in the blocks that they are multiplied with.
+    fn after_gelu_in_blocks(&self) -> Option<&Panels> {
         match &self.across {
-            RightFactor::Bf16(panels) if panels.kernel() == Kernel::Tile => {
-                Some(panels).filter(|_| activation::fits(self.inputs))
-            }
+            RightFactor::Bf16(panels) => Some(panels).filter(|_| activation::fits(self.inputs)),
             _ => None,
         }
     }
@@ -260,38 +258,38 @@ fn each(x: &mut [f32], f: impl Fn(f32) -> f32 + Sync) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bf16::Kernel;
     use crate::testing::values;
 
     #[test]
-    fn gelu_made_in_tiles_is_what_is_packed_into_them() {
-        if !Kernel::all().any(|kernel| kernel == Kernel::Tile) {
-            return;
-        }
-        // 45 rows fill one block of 32 and a part of another.
-        let (rows, width, columns) = (45, 96, 37);
-        let (hidden, bias) = (values(1, rows * width), values(2, width));
-        let by = crate::matmul::Multiplier::Bf16(Kernel::Tile);
-        let weight = values(3, columns * width);
-        let across = Matrix::new(&weight, columns, width).transposed();
-        let map = FrozenAffine {
-            inputs: width,
-            outputs: columns,
-            across: RightFactor::new(by, across, 1.0),
-            bias: None,
-        };
-        let mut found = vec![0.0; rows * columns];
-        let out = MatrixMut::new(&mut found, rows, columns);
-        let make = |rows: Range<usize>, left: LeftBlocks<'_>| {
-            activation::biased_gelu(&hidden[rows.start * width..rows.end * width], &bias, left);
-        };
-        map.after_gelu_in_tiles().unwrap().multiply_made(out, make, false);
-        let biased = hidden.chunks_exact(width).flat_map(|row| row.iter().zip(&bias));
-        let activated: Vec<f32> = biased.map(|(x, bias)| gelu::<false>(x + bias)).collect();
-        let wanted = map.product(&activated);
-        let largest = wanted.iter().fold(0.0, |all: f32, value| all.max(value.abs()));
-        for (found, wanted) in found.iter().zip(&wanted[..]) {
-            // Fused instructions seldom round a number to the neighbour.
-            assert!((found - wanted).abs() < 2e-4 * largest, "{found} {wanted}");
+    fn gelu_made_in_blocks_is_what_is_packed_into_them() {
+        for kernel in Kernel::all() {
+            // 45 rows fill one block of 32 and a part of another.
+            let (rows, width, columns) = (45, 96, 37);
+            let (hidden, bias) = (values(1, rows * width), values(2, width));
+            let by = crate::matmul::Multiplier::Bf16(kernel);
+            let weight = values(3, columns * width);
+            let across = Matrix::new(&weight, columns, width).transposed();
+            let map = FrozenAffine {
+                inputs: width,
+                outputs: columns,
+                across: RightFactor::new(by, across, 1.0),
+                bias: None,
+            };
+            let mut found = vec![0.0; rows * columns];
+            let out = MatrixMut::new(&mut found, rows, columns);
+            let make = |rows: Range<usize>, left: LeftBlocks<'_>| {
+                activation::biased_gelu(&hidden[rows.start * width..rows.end * width], &bias, left);
+            };
+            map.after_gelu_in_blocks().unwrap().multiply_made(out, make, false);
+            let biased = hidden.chunks_exact(width).flat_map(|row| row.iter().zip(&bias));
+            let activated: Vec<f32> = biased.map(|(x, bias)| gelu::<false>(x + bias)).collect();
+            let wanted = map.product(&activated);
+            let largest = wanted.iter().fold(0.0, |all: f32, value| all.max(value.abs()));
+            for (found, wanted) in found.iter().zip(&wanted[..]) {
+                // Fused instructions seldom round a number to the neighbour.
+                assert!((found - wanted).abs() < 2e-4 * largest, "{found} {wanted}");
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::low_rank::{Columns, LowRankSite, join};
 use super::rms_norm;
-use crate::bf16::tile::LeftBlocks;
+use crate::bf16::blocks::LeftBlocks;
 use crate::bf16::{Panels, activation};
 use crate::buffer::Buffer;
 use crate::frozen::FrozenLinear;
@@ -111,9 +111,9 @@ impl FeedForwardHalf {
         Self { weights, sites }
     }
 
-    /// A map's panels, if it is multiplied by tiles that SwiGLU can be made in.
-    fn in_tiles<'a>(&self, map: &'a FrozenLinear) -> Option<[&'a Panels; 2]> {
-        map.in_tiles().filter(|_| activation::fits(self.weights.down.inputs()))
+    /// A map's panels, if SwiGLU can be made in the blocks that they are multiplied with.
+    fn panels<'a>(&self, map: &'a FrozenLinear) -> Option<[&'a Panels; 2]> {
+        map.panels().filter(|_| activation::fits(self.weights.down.inputs()))
     }
 }
 
@@ -137,7 +137,7 @@ impl HostFunction for FeedForwardHalf {
         drop(normed);
         let mut out = copied(x);
         let mut last = None;
-        if let (Some([panels, _]), None) = (self.in_tiles(down), down_update) {
+        if let (Some([panels, _]), None) = (self.panels(down), down_update) {
             let to = MatrixMut::new(&mut out, rows, norm.len());
             let make = |rows: Range<usize>, left: LeftBlocks<'_>| {
                 let rows = rows.start * 2 * width..rows.end * 2 * width;
@@ -175,7 +175,7 @@ impl HostFunction for FeedForwardHalf {
             update.backward(from, to, Some(&mut d_product), wanted, &mut gradients);
         }
         let mut d_normed = Buffer::unwritten(rows, norm.len());
-        if let (Some([_, panels]), None, None) = (self.in_tiles(project), gate_update, up_update) {
+        if let (Some([_, panels]), None, None) = (self.panels(project), gate_update, up_update) {
             let to = MatrixMut::new(&mut d_normed, rows, norm.len());
             let make = |rows: Range<usize>, left: LeftBlocks<'_>| {
                 let (first, end) = (rows.start * width, rows.end * width);
@@ -211,35 +211,43 @@ mod tests {
     use crate::testing::values;
 
     #[test]
-    fn what_is_made_in_tiles_is_what_is_packed_into_them() {
-        if !Kernel::all().any(|kernel| kernel == Kernel::Tile) {
-            return;
+    fn what_is_made_in_blocks_is_what_is_packed_into_them() {
+        for kernel in Kernel::all() {
+            let (rows, width, columns) = (45, 64, 37);
+            let gate_up = values(1, rows * 2 * width);
+            let gradient = values(2, rows * width);
+            let check =
+                |inner: usize,
+                 packed: &[f32],
+                 make: &(dyn Fn(Range<usize>, LeftBlocks<'_>) + Sync)| {
+                    let weight = values(3, inner * columns);
+                    let panels = Panels::new(kernel, Matrix::new(&weight, inner, columns), 1.0);
+                    let mut found = vec![0.0; rows * columns];
+                    panels.multiply_made(MatrixMut::new(&mut found, rows, columns), make, false);
+                    let mut wanted = vec![0.0; rows * columns];
+                    let (out, packed) = (
+                        MatrixMut::new(&mut wanted, rows, columns),
+                        Matrix::new(packed, rows, inner),
+                    );
+                    panels.multiply_rows(out, packed, false);
+                    assert_eq!(found, wanted);
+                };
+            check(width, &swiglu(&gate_up, width), &|rows, left| {
+                activation::product(
+                    &gate_up[rows.start * 2 * width..rows.end * 2 * width],
+                    width,
+                    left,
+                );
+            });
+            check(2 * width, &swiglu_backward(&gate_up, &gradient, width), &|rows, left| {
+                let (first, end) = (rows.start * width, rows.end * width);
+                activation::gradients(
+                    &gate_up[2 * first..2 * end],
+                    &gradient[first..end],
+                    width,
+                    left,
+                );
+            });
         }
-        let (rows, width, columns) = (45, 64, 37);
-        let gate_up = values(1, rows * 2 * width);
-        let gradient = values(2, rows * width);
-        let check =
-            |inner: usize, packed: &[f32], make: &(dyn Fn(Range<usize>, LeftBlocks<'_>) + Sync)| {
-                let weight = values(3, inner * columns);
-                let panels = Panels::new(Kernel::Tile, Matrix::new(&weight, inner, columns), 1.0);
-                let mut found = vec![0.0; rows * columns];
-                panels.multiply_made(MatrixMut::new(&mut found, rows, columns), make, false);
-                let mut wanted = vec![0.0; rows * columns];
-                let (out, packed) =
-                    (MatrixMut::new(&mut wanted, rows, columns), Matrix::new(packed, rows, inner));
-                panels.multiply_rows(out, packed, false);
-                assert_eq!(found, wanted);
-            };
-        check(width, &swiglu(&gate_up, width), &|rows, left| {
-            activation::product(
-                &gate_up[rows.start * 2 * width..rows.end * 2 * width],
-                width,
-                left,
-            );
-        });
-        check(2 * width, &swiglu_backward(&gate_up, &gradient, width), &|rows, left| {
-            let (first, end) = (rows.start * width, rows.end * width);
-            activation::gradients(&gate_up[2 * first..2 * end], &gradient[first..end], width, left);
-        });
     }
 }

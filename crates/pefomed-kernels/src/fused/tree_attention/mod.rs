@@ -6,11 +6,10 @@
 //! backward pass computes the weights again (FlashAttention-2, arXiv 2307.08691, has the same
 //! recomputation; the ranges are those of message trees).
 //!
-//! [`general`] multiplies as the frozen weights are multiplied; [`tiled`] is the same for the matrix
-//! tiles of the processor.
+//! [`exact`] multiplies in float32; [`rounded`] is the same in bfloat16.
 
-mod general;
-mod tiled;
+mod exact;
+mod rounded;
 
 use std::ops::Range;
 
@@ -18,7 +17,6 @@ use rayon::prelude::*;
 
 use super::AttentionShape;
 use crate::attention::TreeRanges;
-use crate::bf16::Kernel;
 use crate::buffer::Buffer;
 use crate::matmul::{Matrix, Multiplier};
 use crate::simd::sum2;
@@ -179,8 +177,8 @@ impl<'a> Projections<'a> {
 /// that are computed; `projections` has all.
 pub(super) fn forward(projections: Projections<'_>, tiles: &Tiles) -> (Buffer, Buffer) {
     match projections.by {
-        Multiplier::Bf16(Kernel::Tile) => tiled::forward(projections, tiles),
-        _ => general::forward(projections, tiles),
+        Multiplier::Bf16(kernel) => rounded::forward(projections, kernel, tiles),
+        Multiplier::Float32 => exact::forward(projections, tiles),
     }
 }
 
@@ -193,8 +191,8 @@ pub(super) fn backward(
 ) -> Buffer {
     let pass = Pass { projections, tiles, out, logs, g };
     match projections.by {
-        Multiplier::Bf16(Kernel::Tile) => tiled::backward(&pass),
-        _ => general::backward(&pass),
+        Multiplier::Bf16(kernel) => rounded::backward(&pass, kernel),
+        Multiplier::Float32 => exact::backward(&pass),
     }
 }
 

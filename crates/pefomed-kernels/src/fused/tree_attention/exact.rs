@@ -1,4 +1,4 @@
-//! Attention with products of any kind.
+//! Attention that is not rounded: products in float32.
 
 #![expect(
     clippy::inline_always,
@@ -97,11 +97,11 @@ fn softmax(row: &mut [f32], hidden: Range<usize>, end: usize) -> f32 {
 
 /// See [`super::backward`].
 pub(super) fn backward(pass: &Pass<'_>) -> Buffer {
-    pass.each_head(Default::default, |scratch, tree, head| pass.in_general(tree, head, scratch))
+    pass.each_head(Default::default, |scratch, tree, head| pass.exact(tree, head, scratch))
 }
 
 impl Pass<'_> {
-    fn in_general(
+    fn exact(
         &self,
         tree: usize,
         head: usize,

@@ -1,4 +1,4 @@
-//! Attention with the matrix tiles of the processor.
+//! Attention rounded to bfloat16.
 //!
 //! Keys and values are packed once for all tiles of a tree, and softmax weights are rounded where
 //! they are computed. Products are made of whole blocks of 32 columns, so a tile of rows is multiplied
@@ -9,8 +9,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::{AttentionShape, HeadGradients, Pass, Projections, Tile, Tiles};
+use crate::bf16::blocks::{COLUMNS, LeftTiles, Ready, multiply_part};
 use crate::bf16::softmax::{Backward, Factors, Seen, softmax};
-use crate::bf16::tile::{COLUMNS, Configured, LeftTiles, multiply_part};
 use crate::bf16::{Kernel, Panels};
 use crate::buffer::Buffer;
 use crate::matmul::Matrix;
@@ -56,7 +56,7 @@ impl Blocks {
     }
 
     /// `out = left · right` for the columns of a right factor that has all keys of the tree.
-    fn columns_of(&self, on: &Configured, left: &LeftTiles, right: &Panels, out: &mut Vec<f32>) {
+    fn columns_of(&self, on: &Ready, left: &LeftTiles, right: &Panels, out: &mut Vec<f32>) {
         let columns = self.columns();
         out.resize(left.rows() * columns, 0.0);
         let steps = left.steps();
@@ -70,14 +70,7 @@ impl Blocks {
 
     /// `out = left · right` for a left factor with the columns of the scores, and a right one whose rows
     /// are all keys of the tree.
-    fn rows_of(
-        &self,
-        on: &Configured,
-        left: &LeftTiles,
-        right: &Panels,
-        out: &mut [f32],
-        width: usize,
-    ) {
+    fn rows_of(&self, on: &Ready, left: &LeftTiles, right: &Panels, out: &mut [f32], width: usize) {
         let panels = 0..width / COLUMNS;
         let to = (&mut *out, width);
         multiply_part(on, (left, 0), (right, 0, panels.clone()), self.first, to, false);
@@ -109,10 +102,6 @@ fn for_head<T>(packed: &[T], shape: AttentionShape, tree: usize, head: usize) ->
     &packed[tree * shape.key_heads + shape.key_head(head)]
 }
 
-fn packed(matrix: Matrix<'_>, scale: f32) -> Panels {
-    Panels::new(Kernel::Tile, matrix, scale)
-}
-
 #[derive(Default)]
 struct ForwardScratch {
     q: LeftTiles,
@@ -124,11 +113,15 @@ struct ForwardScratch {
 }
 
 /// See [`super::forward`].
-pub(super) fn forward(projections: Projections<'_>, tiles: &Tiles) -> (Buffer, Buffer) {
+pub(super) fn forward(
+    projections: Projections<'_>,
+    kernel: Kernel,
+    tiles: &Tiles,
+) -> (Buffer, Buffer) {
     let shape = projections.shape;
     let (heads, dim) = (shape.heads, shape.head_dim);
     let packed = pack_keys(projections, tiles, |keys, values| {
-        (packed(keys.transposed(), shape.scale()), packed(values, 1.0))
+        (Panels::new(kernel, keys.transposed(), shape.scale()), Panels::new(kernel, values, 1.0))
     });
     let mut out = Buffer::unwritten(tiles.len(), heads * dim);
     let mut logs = Buffer::unwritten(tiles.len(), heads);
@@ -136,7 +129,7 @@ pub(super) fn forward(projections: Projections<'_>, tiles: &Tiles) -> (Buffer, B
     let compute = |scratch: &mut ForwardScratch,
                    (tile, out, logs): (&Tile, &mut [f32], &mut [f32])| {
         let ForwardScratch { q, scores, seen, sums, weights, mixed } = scratch;
-        let on = Configured::here();
+        let on = Ready::here(kernel);
         let tree = tiles.tree_of(tile);
         let start = tiles.trees[tree].0.start;
         let blocks = Blocks::of(tile, start);
@@ -167,7 +160,6 @@ pub(super) fn forward(projections: Projections<'_>, tiles: &Tiles) -> (Buffer, B
     (out, logs)
 }
 
-#[derive(Default)]
 struct BackwardScratch {
     q: LeftTiles,
     g: LeftTiles,
@@ -182,6 +174,23 @@ struct BackwardScratch {
     d_values: Vec<f32>,
 }
 
+impl BackwardScratch {
+    fn empty(kernel: Kernel) -> Self {
+        Self {
+            q: LeftTiles::default(),
+            g: LeftTiles::default(),
+            scores: Vec::new(),
+            gradient: Vec::new(),
+            seen: Vec::new(),
+            logs: Vec::new(),
+            factors: Factors::empty(kernel),
+            d_q: Vec::new(),
+            d_keys: Vec::new(),
+            d_values: Vec::new(),
+        }
+    }
+}
+
 /// Keys and values of a head as the backward pass multiplies them.
 struct PackedKeys {
     keys_across: Panels,
@@ -190,24 +199,25 @@ struct PackedKeys {
 }
 
 /// See [`super::backward`].
-pub(super) fn backward(pass: &Pass<'_>) -> Buffer {
+pub(super) fn backward(pass: &Pass<'_>, kernel: Kernel) -> Buffer {
     let scale = pass.projections.shape.scale();
     let packed = pack_keys(pass.projections, pass.tiles, |keys, values| PackedKeys {
-        keys_across: packed(keys.transposed(), scale),
-        values_across: packed(values.transposed(), 1.0),
-        keys: packed(keys, 1.0),
+        keys_across: Panels::new(kernel, keys.transposed(), scale),
+        values_across: Panels::new(kernel, values.transposed(), 1.0),
+        keys: Panels::new(kernel, keys, 1.0),
     });
-    pass.each_head(BackwardScratch::default, |scratch, tree, head| {
+    let empty = || BackwardScratch::empty(kernel);
+    pass.each_head(empty, |scratch, tree, head| {
         let packed = for_head(&packed, pass.projections.shape, tree, head);
-        pass.in_tiles(tree, head, packed, scratch)
+        pass.rounded(&Ready::here(kernel), (tree, head), packed, scratch)
     })
 }
 
 impl Pass<'_> {
-    fn in_tiles(
+    fn rounded(
         &self,
-        tree: usize,
-        head: usize,
+        on: &Ready,
+        (tree, head): (usize, usize),
         packed: &PackedKeys,
         scratch: &mut BackwardScratch,
     ) -> HeadGradients {
@@ -223,7 +233,6 @@ impl Pass<'_> {
             sums.resize(wide * long, 0.0);
         }
         let mut of_queries = Buffer::unwritten(tree_rows.len(), dim);
-        let on = Configured::here();
         for tile in &self.tiles.all[tree_tiles] {
             let blocks = Blocks::of(tile, tree_rows.start);
             let rows = tile.rows.len();
@@ -231,8 +240,8 @@ impl Pass<'_> {
             let g_rows = self.g_part(&tile.rows, head);
             q.pack(q_rows);
             g.pack(g_rows);
-            blocks.columns_of(&on, q, &packed.keys_across, scores);
-            blocks.columns_of(&on, g, &packed.values_across, gradient);
+            blocks.columns_of(on, q, &packed.keys_across, scores);
+            blocks.columns_of(on, g, &packed.values_across, gradient);
             blocks.seen(tile, &self.tiles.own, tree_rows.start, q.rows(), seen);
             self.logs(tile, head, q.rows(), logs);
             let (columns, scale) = (blocks.columns(), shape.scale());
@@ -240,7 +249,7 @@ impl Pass<'_> {
 
             // Queries: dS · K.
             d_q.resize(q.rows() * wide, 0.0);
-            blocks.rows_of(&on, &factors.left, &packed.keys, d_q, wide);
+            blocks.rows_of(on, &factors.left, &packed.keys, d_q, wide);
             let to = of_queries[(tile.rows.start - tree_rows.start) * dim..].chunks_exact_mut(dim);
             for (to, from) in to.zip(d_q.chunks_exact(wide)).take(rows) {
                 to.copy_from_slice(&from[..dim]);
@@ -253,10 +262,10 @@ impl Pass<'_> {
                 [(&*q, &factors.right, &mut *d_keys), (&*g, &factors.weights, &mut *d_values)]
             {
                 let (steps, first) = (left.steps(), 0..blocks.first);
-                multiply_part(&on, (left, 0), (right, 0, first), steps, (sums, long), true);
+                multiply_part(on, (left, 0), (right, 0, first), steps, (sums, long), true);
                 let second = blocks.first..blocks.first + blocks.second.len();
                 let to = &mut sums[blocks.second.start * COLUMNS..];
-                multiply_part(&on, (left, 0), (right, 0, second), steps, (to, long), true);
+                multiply_part(on, (left, 0), (right, 0, second), steps, (to, long), true);
             }
         }
         let [k, v] = [&*d_keys, &*d_values].map(|sums| {
