@@ -31,8 +31,16 @@ fn values(count: usize) -> Vec<f32> {
     (0..count).map(|i| ((i * 7919) % 2003) as f32 / 1001.5 - 1.0).collect()
 }
 
-const SHAPES: [(usize, usize, usize); 5] =
-    [(470, 576, 960), (470, 576, 3072), (470, 1536, 576), (470, 512, 1536), (16, 576, 3072)];
+const SHAPES: [(usize, usize, usize); 8] = [
+    (470, 576, 960),
+    (470, 576, 3072),
+    (470, 1536, 576),
+    (470, 512, 1536),
+    (16, 576, 3072),
+    (2250, 576, 3072),
+    (1, 576, 3072),
+    (2250, 3072, 576),
+];
 
 #[divan::bench(args = SHAPES)]
 fn bf16(bencher: Bencher<'_, '_>, shape: (usize, usize, usize)) {

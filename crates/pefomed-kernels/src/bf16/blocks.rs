@@ -1,7 +1,7 @@
 //! Products block by block, and how the left factor lies for them.
 //!
 //! A block is 32 rows by 32 columns. All that the kernels differ in is how a block is multiplied; they read
-//! the same factors. The inner dimension is cut into pieces of which a panel fits the first-level cache, and all
+//! the same factors. The inner dimension is cut into pieces of which a panel about fits the first-level cache, and all
 //! rows the second: all rows pass over a panel's piece before the next panel's, and over all panels before the
 //! next piece.
 
@@ -24,6 +24,8 @@ pub(crate) const COLUMNS: usize = LINES * Line::WORDS;
 pub(super) const PAIRS: usize = Line::WORDS;
 /// Lines of one step along the inner dimension, of either factor.
 pub(super) const STEP: usize = 2 * PAIRS;
+/// Steps of a piece of the inner dimension: 36 KiB of a panel.
+const PIECE: usize = 18;
 
 /// Calls `with` with room for a left factor of so many rows and so long an inner dimension.
 pub(super) fn with_left(rows: usize, inner: usize, with: impl FnOnce(&mut LeftTiles)) {
@@ -67,8 +69,8 @@ pub(super) fn multiply_packed(
     let mut edge = [[0.0_f32; COLUMNS]; ROWS];
     let on = Ready::here(right.kernel);
     let right = &right.lines[panels.start * steps * STEP..panels.end * steps * STEP];
-    for first in (0..steps).step_by(on.piece()) {
-        let piece = first * STEP..(first + on.piece()).min(steps) * STEP;
+    for first in (0..steps).step_by(PIECE) {
+        let piece = first * STEP..(first + PIECE).min(steps) * STEP;
         let add = add || first > 0;
         for (panel, right) in right.chunks_exact(steps * STEP).enumerate() {
             for (block, left) in left.lines[..left.used()].chunks_exact(steps * STEP).enumerate() {
@@ -238,14 +240,6 @@ impl Ready {
                 assert!(vector::available());
                 Self::Vector
             }
-        }
-    }
-
-    /// Steps of a piece of the inner dimension.
-    fn piece(&self) -> usize {
-        match self {
-            Self::Tile(_) => tile::PIECE,
-            Self::Vector => vector::PIECE,
         }
     }
 

@@ -15,9 +15,6 @@ use super::blocks::{COLUMNS, ROWS, STEP};
 use super::{Line, vector};
 use crate::matmul::BlockMut;
 
-/// Steps of a piece of the inner dimension: 36 KiB of a panel.
-pub(super) const PIECE: usize = 18;
-
 /// Whether this processor has the instructions and the system lets this process use them.
 pub(super) fn available() -> bool {
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]

@@ -10,8 +10,6 @@ use super::Line;
 use super::blocks::{COLUMNS, ROWS, STEP};
 use crate::matmul::BlockMut;
 
-/// Steps of a piece of the inner dimension: 18 KiB of a panel, and 4.5 KiB of the rows that pass over it.
-pub(super) const PIECE: usize = 9;
 /// Rows that are multiplied together.
 const TOGETHER: usize = 8;
 

@@ -1,6 +1,7 @@
 //! Attention in bfloat16 against attention in float32, on trees of several tiles.
 
 use super::*;
+use crate::bf16::Kernel;
 use crate::testing::{rounded, values};
 
 /// Largest difference, as a share of the largest number.
