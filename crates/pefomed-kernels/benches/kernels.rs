@@ -31,7 +31,7 @@ fn values(count: usize) -> Vec<f32> {
     (0..count).map(|i| ((i * 7919) % 2003) as f32 / 1001.5 - 1.0).collect()
 }
 
-const SHAPES: [(usize, usize, usize); 8] = [
+const SHAPES: [(usize, usize, usize); 10] = [
     (470, 576, 960),
     (470, 576, 3072),
     (470, 1536, 576),
@@ -39,7 +39,9 @@ const SHAPES: [(usize, usize, usize); 8] = [
     (16, 576, 3072),
     (2250, 576, 3072),
     (1, 576, 3072),
-    (2250, 3072, 576),
+    (64, 1536, 576),
+    (20, 576, 49152),
+    (8400, 576, 3072),
 ];
 
 #[divan::bench(args = SHAPES)]

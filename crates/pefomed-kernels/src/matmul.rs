@@ -176,6 +176,13 @@ impl<'a> MatrixMut<'a> {
         MatrixMut { elements: PhantomData, ..*self }
     }
 
+    /// Some of the rows, for a while.
+    pub(crate) fn some_rows(&mut self, rows: Range<usize>) -> MatrixMut<'_> {
+        assert!(rows.end <= self.rows, "rows beyond the last");
+        // SAFETY: the caller borrows this as long as the part.
+        unsafe { self.part(rows, 0..self.columns) }
+    }
+
     /// Some of the columns, for a while.
     pub(crate) fn some_columns(&mut self, columns: Range<usize>) -> MatrixMut<'_> {
         assert!(columns.end <= self.columns, "columns beyond the last");

@@ -1,9 +1,10 @@
 //! Products block by block, and how the left factor lies for them.
 //!
 //! A block is 32 rows by 32 columns. All that the kernels differ in is how a block is multiplied; they read
-//! the same factors. The inner dimension is cut into pieces of which a panel about fits the first-level cache, and all
-//! rows the second: all rows pass over a panel's piece before the next panel's, and over all panels before the
-//! next piece.
+//! the same factors. The inner dimension is cut into pieces, so that a block of rows about fits the first-level cache
+//! and a group of panels the second. A block of rows passes over all panels of a group before the next block does,
+//! and all rows over all groups before the next piece: what is written of a row then lies together, and memory is
+//! read and written in long runs.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -24,8 +25,10 @@ pub(crate) const COLUMNS: usize = LINES * Line::WORDS;
 pub(super) const PAIRS: usize = Line::WORDS;
 /// Lines of one step along the inner dimension, of either factor.
 pub(super) const STEP: usize = 2 * PAIRS;
-/// Steps of a piece of the inner dimension: 36 KiB of a panel.
+/// Steps of a piece of the inner dimension: 36 KiB of a panel, and of a block of rows.
 const PIECE: usize = 18;
+/// Panels that lie in the second-level cache together: 288 KiB.
+const GROUP: usize = 8;
 
 /// Calls `with` with room for a left factor of so many rows and so long an inner dimension.
 pub(super) fn with_left(rows: usize, inner: usize, with: impl FnOnce(&mut LeftTiles)) {
@@ -72,13 +75,16 @@ pub(super) fn multiply_packed(
     for first in (0..steps).step_by(PIECE) {
         let piece = first * STEP..(first + PIECE).min(steps) * STEP;
         let add = add || first > 0;
-        for (panel, right) in right.chunks_exact(steps * STEP).enumerate() {
+        for (group, right) in right.chunks(GROUP * steps * STEP).enumerate() {
             for (block, left) in left.lines[..left.used()].chunks_exact(steps * STEP).enumerate() {
-                let (left, right) = (&left[piece.clone()], &right[piece.clone()]);
-                let rows = ROWS.min(out.rows() - block * ROWS);
-                in_block(&mut edge, &mut out, (block * ROWS, panel * COLUMNS), |out| {
-                    on.multiply_block(rows, (left, right), out, add);
-                });
+                let (row, left) = (block * ROWS, &left[piece.clone()]);
+                let rows = ROWS.min(out.rows() - row);
+                for (panel, right) in right.chunks_exact(steps * STEP).enumerate() {
+                    let column = (group * GROUP + panel) * COLUMNS;
+                    in_block(&mut edge, &mut out, (row, column), |out| {
+                        on.multiply_block(rows, (left, &right[piece.clone()]), out, add);
+                    });
+                }
             }
         }
     }

@@ -32,6 +32,10 @@ use blocks::{COLUMNS, LINES, LeftBlocks, PAIRS, ROWS};
 /// Floating-point operations below which a product stays on one thread.
 const WORTH_A_THREAD: usize = 4_000_000;
 
+/// Rows that are packed before they are multiplied: a piece of them stays in the second-level cache while panel
+/// after panel passes, and the processor knows where the pages of so many rows of the product are.
+const AT_ONCE: usize = 1024;
+
 /// The instructions that multiply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kernel {
@@ -144,7 +148,7 @@ impl Panels {
     /// puts some of its rows into them.
     pub(crate) fn multiply_made(
         &self,
-        out: MatrixMut<'_>,
+        mut out: MatrixMut<'_>,
         make: impl Fn(Range<usize>, LeftBlocks<'_>) + Sync,
         add: bool,
     ) {
@@ -161,16 +165,34 @@ impl Panels {
                 blocks::multiply(self, |left| make(rows, left), out, add);
             });
         } else {
-            // All rows are packed, and then every panel is read by one thread only.
-            blocks::with_left(rows, self.inner, |left| {
-                let each = self.rows_for_each(rows);
-                left.split(rows, each).for_each(|(rows, left)| make(rows, left));
-                let left = &*left;
-                self.each_panels(out, |panels, out| {
-                    blocks::multiply_packed(left, (self, panels), out, add);
-                });
-            });
+            let count = rows.div_ceil(rows.div_ceil(AT_ONCE)).next_multiple_of(ROWS);
+            for first in (0..rows).step_by(count) {
+                let count = count.min(rows - first);
+                let out = out.some_rows(first..first + count);
+                self.multiply_at_once(
+                    out,
+                    |r, left| make(first + r.start..first + r.end, left),
+                    add,
+                );
+            }
         }
+    }
+
+    /// All rows are packed, and then every panel is read by one thread only.
+    fn multiply_at_once(
+        &self,
+        out: MatrixMut<'_>,
+        make: impl Fn(Range<usize>, LeftBlocks<'_>) + Sync,
+        add: bool,
+    ) {
+        let rows = out.rows();
+        blocks::with_left(rows, self.inner, |left| {
+            left.split(rows, self.rows_for_each(rows)).for_each(|(rows, left)| make(rows, left));
+            let left = &*left;
+            self.each_panels(out, |panels, out| {
+                blocks::multiply_packed(left, (self, panels), out, add);
+            });
+        });
     }
 
     /// `out = a · matrix`, or `out += …`, on this thread. Rows or columns of `a` must be without gaps.

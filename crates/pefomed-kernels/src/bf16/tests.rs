@@ -67,6 +67,29 @@ proptest! {
 }
 
 #[test]
+fn many_rows_are_multiplied_some_at_once() {
+    // So few threads that the panels are dealt out, and rows that fill neither a part nor a block.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+    let (rows, inner, columns) = (2 * AT_ONCE + 77, 33, 530);
+    let (a, b, start) =
+        (values(1, rows * inner), values(2, inner * columns), values(3, rows * columns));
+    for kernel in Kernel::all() {
+        let panels = Panels::new(kernel, Matrix::new(&b, inner, columns), 1.0);
+        let (mut found, mut wanted) = (start.clone(), start.clone());
+        pool.install(|| {
+            let out = MatrixMut::new(&mut found, rows, columns);
+            panels.multiply_rows(out, Matrix::new(&a, rows, inner), true);
+        });
+        panels.multiply(
+            MatrixMut::new(&mut wanted, rows, columns),
+            Matrix::new(&a, rows, inner),
+            true,
+        );
+        assert!(found == wanted, "{kernel:?}");
+    }
+}
+
+#[test]
 fn long_inner_dimensions_are_cut_into_pieces() {
     for kernel in Kernel::all() {
         check(kernel, [33, 35, 1101], [false, true], 1);
