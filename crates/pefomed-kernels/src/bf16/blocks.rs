@@ -31,17 +31,17 @@ const PIECE: usize = 18;
 const GROUP: usize = 8;
 
 /// Calls `with` with room for a left factor of so many rows and so long an inner dimension.
-pub(super) fn with_left(rows: usize, inner: usize, with: impl FnOnce(&mut LeftTiles)) {
+pub(super) fn with_left(rows: usize, inner: usize, with: impl FnOnce(&mut PackedLeft)) {
     thread_local! {
         static LINES: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
     }
-    let mut left = LeftTiles { lines: LINES.take(), ..LeftTiles::default() };
+    let mut left = PackedLeft { lines: LINES.take(), ..PackedLeft::default() };
     left.reshape(rows, inner);
     with(&mut left);
     LINES.set(left.lines);
 }
 
-/// `out = left · right`, or `out += …`, on this thread, for the rows that `make` puts into tiles.
+/// `out = left · right`, or `out += …`, on this thread, for the rows that `make` puts into blocks.
 pub(super) fn multiply(
     right: &Panels,
     make: impl FnOnce(LeftBlocks<'_>),
@@ -56,7 +56,7 @@ pub(super) fn multiply(
 
 /// `out = left · right`, or `out += …`, on this thread, for some panels of the right factor.
 pub(super) fn multiply_packed(
-    left: &LeftTiles,
+    left: &PackedLeft,
     (right, panels): (&Panels, Range<usize>),
     mut out: MatrixMut<'_>,
     add: bool,
@@ -92,11 +92,11 @@ pub(super) fn multiply_packed(
 
 /// `out = left · right`, or `out += …`, for whole blocks: some `steps` along the inner dimension (32 of
 /// it each), from a step of the left factor and one of the right on, and some panels of 32 columns.
-/// Rows of `out` are `stride` apart, and there are as many as [`LeftTiles::rows`]; those that only fill the last
+/// Rows of `out` are `stride` apart, and there are as many as [`PackedLeft::rows`]; those that only fill the last
 /// block may be left as they are.
 pub(crate) fn multiply_part(
     on: &Ready,
-    (left, left_step): (&LeftTiles, usize),
+    (left, left_step): (&PackedLeft, usize),
     (right, right_step, panels): (&Panels, usize, Range<usize>),
     steps: usize,
     (out, stride): (&mut [f32], usize),
@@ -120,7 +120,7 @@ pub(crate) fn multiply_part(
 /// A left factor in the order in which it is multiplied: for each block of 32 rows, for each step of 16 pairs
 /// along the inner dimension, a line of each row.
 #[derive(Default)]
-pub(crate) struct LeftTiles {
+pub(crate) struct PackedLeft {
     /// Rows that there are.
     count: usize,
     blocks: usize,
@@ -135,7 +135,7 @@ pub(crate) struct LeftBlocks<'a> {
     lines: &'a mut [Line],
 }
 
-impl LeftTiles {
+impl PackedLeft {
     /// Packs `a`.
     pub(crate) fn pack(&mut self, a: Matrix<'_>) {
         self.reshape(a.rows(), a.columns());

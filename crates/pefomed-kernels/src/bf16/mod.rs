@@ -161,7 +161,7 @@ impl Panels {
             blocks::multiply(self, |left| make(0..rows, left), out, add);
         } else if self.count() < 2 * PARTS * rayon::current_num_threads() && rows > ROWS {
             // A narrow product: rows for each thread.
-            out.into_rows(self.rows_for_each(rows)).for_each(|(rows, out)| {
+            out.into_rows(rows_for_each(rows)).for_each(|(rows, out)| {
                 blocks::multiply(self, |left| make(rows, left), out, add);
             });
         } else {
@@ -187,7 +187,7 @@ impl Panels {
     ) {
         let rows = out.rows();
         blocks::with_left(rows, self.inner, |left| {
-            left.split(rows, self.rows_for_each(rows)).for_each(|(rows, left)| make(rows, left));
+            left.split(rows, rows_for_each(rows)).for_each(|(rows, left)| make(rows, left));
             let left = &*left;
             self.each_panels(out, |panels, out| {
                 blocks::multiply_packed(left, (self, panels), out, add);
@@ -211,11 +211,6 @@ impl Panels {
         rayon::current_num_threads() == 1 || 2 * rows * self.inner * self.columns < WORTH_A_THREAD
     }
 
-    /// Rows, in whole blocks, for each part of a product.
-    fn rows_for_each(&self, rows: usize) -> usize {
-        rows.div_ceil(PARTS * rayon::current_num_threads()).next_multiple_of(ROWS)
-    }
-
     /// Deals `out` out to all threads: `multiply` gets some panels, and what they make of `out`. An
     /// element's sum is the same whatever it is computed with.
     fn each_panels(
@@ -228,6 +223,11 @@ impl Panels {
             multiply(columns.start / COLUMNS..columns.end.div_ceil(COLUMNS), out);
         });
     }
+}
+
+/// Rows, in whole blocks, for each part of a product.
+fn rows_for_each(rows: usize) -> usize {
+    rows.div_ceil(PARTS * rayon::current_num_threads()).next_multiple_of(ROWS)
 }
 
 /// Computes the block of `out` that begins at an element. At the edge, where only some of its rows and

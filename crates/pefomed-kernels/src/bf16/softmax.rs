@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::blocks::{LeftBlocks, LeftTiles};
+use super::blocks::{LeftBlocks, PackedLeft};
 use super::pack::LeftFactor;
 use super::rounding::{round_pairs, round_two};
 use super::{Kernel, Line, Panels, vector};
@@ -70,7 +70,7 @@ pub(crate) fn softmax(
     scores: &[f32],
     columns: usize,
     seen: &[Seen],
-    weights: &mut LeftTiles,
+    weights: &mut PackedLeft,
     sums: &mut [(f32, f32)],
 ) {
     assert!(vector::available() && columns.is_multiple_of(STEP));
@@ -149,7 +149,7 @@ pub(crate) struct Backward<'a> {
 /// What it writes: weights, and gradients of the scores, as factors of the products that follow.
 pub(crate) struct Factors {
     pub(crate) weights: Panels,
-    pub(crate) left: LeftTiles,
+    pub(crate) left: PackedLeft,
     pub(crate) right: Panels,
 }
 
@@ -157,7 +157,7 @@ impl Factors {
     /// Factors that have no room yet.
     pub(crate) fn empty(kernel: Kernel) -> Self {
         let empty = || Panels::empty(kernel);
-        Self { weights: empty(), left: LeftTiles::default(), right: empty() }
+        Self { weights: empty(), left: PackedLeft::default(), right: empty() }
     }
 }
 

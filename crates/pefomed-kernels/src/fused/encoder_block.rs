@@ -187,7 +187,7 @@ impl FrozenAffine {
     fn after_gelu_in_blocks(&self) -> Option<&Panels> {
         match &self.across {
             RightFactor::Bf16(panels) => Some(panels).filter(|_| activation::fits(self.inputs)),
-            _ => None,
+            RightFactor::Float32 { .. } => None,
         }
     }
 

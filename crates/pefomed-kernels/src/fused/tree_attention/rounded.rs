@@ -9,7 +9,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::{AttentionShape, HeadGradients, Pass, Projections, Tile, Tiles};
-use crate::bf16::blocks::{COLUMNS, LeftTiles, Ready, multiply_part};
+use crate::bf16::blocks::{COLUMNS, PackedLeft, Ready, multiply_part};
 use crate::bf16::softmax::{Backward, Factors, Seen, softmax};
 use crate::bf16::{Kernel, Panels};
 use crate::buffer::Buffer;
@@ -56,7 +56,7 @@ impl Blocks {
     }
 
     /// `out = left · right` for the columns of a right factor that has all keys of the tree.
-    fn columns_of(&self, on: &Ready, left: &LeftTiles, right: &Panels, out: &mut Vec<f32>) {
+    fn columns_of(&self, on: &Ready, left: &PackedLeft, right: &Panels, out: &mut Vec<f32>) {
         let columns = self.columns();
         out.resize(left.rows() * columns, 0.0);
         let steps = left.steps();
@@ -70,7 +70,14 @@ impl Blocks {
 
     /// `out = left · right` for a left factor with the columns of the scores, and a right one whose rows
     /// are all keys of the tree.
-    fn rows_of(&self, on: &Ready, left: &LeftTiles, right: &Panels, out: &mut [f32], width: usize) {
+    fn rows_of(
+        &self,
+        on: &Ready,
+        left: &PackedLeft,
+        right: &Panels,
+        out: &mut [f32],
+        width: usize,
+    ) {
         let panels = 0..width / COLUMNS;
         let to = (&mut *out, width);
         multiply_part(on, (left, 0), (right, 0, panels.clone()), self.first, to, false);
@@ -104,11 +111,11 @@ fn for_head<T>(packed: &[T], shape: AttentionShape, tree: usize, head: usize) ->
 
 #[derive(Default)]
 struct ForwardScratch {
-    q: LeftTiles,
+    q: PackedLeft,
     scores: Vec<f32>,
     seen: Vec<Seen>,
     sums: Vec<(f32, f32)>,
-    weights: LeftTiles,
+    weights: PackedLeft,
     mixed: Vec<f32>,
 }
 
@@ -161,8 +168,8 @@ pub(super) fn forward(
 }
 
 struct BackwardScratch {
-    q: LeftTiles,
-    g: LeftTiles,
+    q: PackedLeft,
+    g: PackedLeft,
     scores: Vec<f32>,
     gradient: Vec<f32>,
     seen: Vec<Seen>,
@@ -177,8 +184,8 @@ struct BackwardScratch {
 impl BackwardScratch {
     fn empty(kernel: Kernel) -> Self {
         Self {
-            q: LeftTiles::default(),
-            g: LeftTiles::default(),
+            q: PackedLeft::default(),
+            g: PackedLeft::default(),
             scores: Vec::new(),
             gradient: Vec::new(),
             seen: Vec::new(),
