@@ -54,15 +54,14 @@ impl DeviceKind {
     }
 
     fn place(self) -> Result<Placement, TrainError> {
+        #[cfg(feature = "wgpu")]
+        if let Some(graphics) = graphics::of(self) {
+            return graphics.device(self.name()).map(Placement::float32);
+        }
         match self {
             Self::Cpu => Ok(Placement::cpu()),
-            #[cfg(feature = "wgpu")]
-            Self::Wgpu => Ok(Placement::float32(graphics::AUTO.device(self.name())?)),
-            #[cfg(feature = "vulkan")]
-            Self::Vulkan => Ok(Placement::float32(graphics::VULKAN.device(self.name())?)),
             #[cfg(feature = "cuda")]
             Self::Cuda => Ok(Placement::float32(burn::tensor::Device::cuda(0))),
-            #[cfg(not(all(feature = "vulkan", feature = "cuda")))]
             absent => Err(TrainError::DeviceNotBuilt { device: absent.name() }),
         }
     }
@@ -70,7 +69,7 @@ impl DeviceKind {
     /// Its kind, and which of the kind it is where a [placement](Self::placement) has found that out.
     pub fn description(self) -> String {
         #[cfg(feature = "wgpu")]
-        if let Some(name) = graphics::name(self) {
+        if let Some(name) = graphics::of(self).and_then(graphics::Graphics::name) {
             return format!("{self}: {name}");
         }
         self.name().to_owned()
@@ -96,9 +95,9 @@ mod graphics {
     }
 
     /// That of the first interface that has one.
-    pub(super) static AUTO: Graphics = Graphics::of(WgpuBackend::Auto);
+    static AUTO: Graphics = Graphics::of(WgpuBackend::Auto);
     #[cfg(feature = "vulkan")]
-    pub(super) static VULKAN: Graphics = Graphics::of(WgpuBackend::Vulkan);
+    static VULKAN: Graphics = Graphics::of(WgpuBackend::Vulkan);
 
     impl Graphics {
         const fn of(interface: WgpuBackend) -> Self {
@@ -118,17 +117,21 @@ mod graphics {
             };
             found.as_ref().map(|(device, _)| device.clone()).map_err(missing)
         }
+
+        /// What the driver calls the device, once it was found.
+        pub(super) fn name(&self) -> Option<&str> {
+            self.found.get()?.as_ref().ok().map(|(_, name)| &name[..])
+        }
     }
 
-    /// What the driver calls a device that was found.
-    pub(super) fn name(kind: DeviceKind) -> Option<&'static str> {
-        let graphics = match kind {
-            DeviceKind::Wgpu => &AUTO,
+    /// The interface of a kind of device that has one in this build.
+    pub(super) fn of(kind: DeviceKind) -> Option<&'static Graphics> {
+        match kind {
+            DeviceKind::Wgpu => Some(&AUTO),
             #[cfg(feature = "vulkan")]
-            DeviceKind::Vulkan => &VULKAN,
-            _ => return None,
-        };
-        graphics.found.get()?.as_ref().ok().map(|(_, name)| &name[..])
+            DeviceKind::Vulkan => Some(&VULKAN),
+            _ => None,
+        }
     }
 }
 

@@ -5,7 +5,6 @@
 #![allow(unsafe_code)]
 
 use super::blocks::LeftBlocks;
-use super::pack::LeftFactor;
 use super::rounding::round_pairs;
 use super::{Line, vector};
 use crate::simd::{gelu, sigmoid, silu, silu_backward};

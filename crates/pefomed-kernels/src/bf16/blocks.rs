@@ -11,8 +11,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::pack::{LeftFactor, pack_left};
-use super::{Kernel, Line, Panels, in_block, tile, vector};
+use super::pack::pack_left;
+use super::{Kernel, Line, Panels, tile, vector};
 use crate::matmul::{BlockMut, Matrix, MatrixMut};
 
 /// Rows of a block.
@@ -90,6 +90,28 @@ pub(super) fn multiply_packed(
     }
 }
 
+/// Computes the block of `out` that begins at an element. At the edge, where only some of its rows and
+/// columns are there, that happens in `edge`: with the numbers of `out` before and after it, so that
+/// every sum is made as it would be inside.
+fn in_block(
+    edge: &mut [[f32; COLUMNS]; ROWS],
+    out: &mut MatrixMut<'_>,
+    (row, column): (usize, usize),
+    compute: impl FnOnce(BlockMut<'_, ROWS, COLUMNS>),
+) {
+    if let Some(block) = out.block(row, column) {
+        return compute(block);
+    }
+    let width = COLUMNS.min(out.columns() - column);
+    for (row, edge) in (row..out.rows()).zip(&mut *edge) {
+        edge[..width].copy_from_slice(&out.row(row)[column..][..width]);
+    }
+    compute(BlockMut::new(edge));
+    for (row, edge) in (row..out.rows()).zip(edge) {
+        out.row(row)[column..][..width].copy_from_slice(&edge[..width]);
+    }
+}
+
 /// `out = left · right`, or `out += …`, for whole blocks: some `steps` along the inner dimension (32 of
 /// it each), from a step of the left factor and one of the right on, and some panels of 32 columns.
 /// Rows of `out` are `stride` apart, and there are as many as [`PackedLeft::rows`]; those that only fill the last
@@ -108,7 +130,7 @@ pub(crate) fn multiply_part(
     let (right_steps, count) = (right.pairs / PAIRS, left.count);
     for (column, panel) in panels.enumerate() {
         let lines = &right.lines[(panel * right_steps + right_step) * STEP..][..steps * STEP];
-        for block in 0..left.blocks {
+        for block in 0..left.blocks() {
             let left = &left.lines[(block * left.steps + left_step) * STEP..][..steps * STEP];
             let out = &mut out[block * ROWS * stride + column * COLUMNS..];
             let rows = ROWS.min(count - block * ROWS);
@@ -123,7 +145,6 @@ pub(crate) fn multiply_part(
 pub(crate) struct PackedLeft {
     /// Rows that there are.
     count: usize,
-    blocks: usize,
     steps: usize,
     /// There may be more memory than the factor needs.
     lines: Vec<Line>,
@@ -145,8 +166,7 @@ impl PackedLeft {
     /// Makes room for so many rows and so long an inner dimension. Every row of every block is to be
     /// put then.
     pub(crate) fn reshape(&mut self, rows: usize, inner: usize) {
-        (self.count, self.blocks) = (rows, rows.div_ceil(ROWS));
-        self.steps = inner.div_ceil(2 * PAIRS);
+        (self.count, self.steps) = (rows, inner.div_ceil(2 * PAIRS));
         // Memory that was larger before stays so, lest it be zeroed again.
         if self.lines.len() < self.used() {
             self.lines.resize(self.used(), Line::ZERO);
@@ -155,7 +175,7 @@ impl PackedLeft {
 
     /// Lines that hold the factor.
     fn used(&self) -> usize {
-        self.blocks * self.steps * STEP
+        self.blocks() * self.steps * STEP
     }
 
     /// Steps of 32 along the inner dimension.
@@ -165,7 +185,11 @@ impl PackedLeft {
 
     /// Rows, with those that fill the last block.
     pub(crate) fn rows(&self) -> usize {
-        self.blocks * ROWS
+        self.blocks() * ROWS
+    }
+
+    fn blocks(&self) -> usize {
+        self.count.div_ceil(ROWS)
     }
 
     /// All blocks.
@@ -196,6 +220,12 @@ impl LeftBlocks<'_> {
         pack_left(a, self);
     }
 
+    /// Puts sixteen pairs of a row, from the pair `16 · step` on; zero beyond the last.
+    #[inline]
+    pub(super) fn put(&mut self, row: usize, step: usize, words: Line) {
+        self.lines[(row / ROWS * self.steps + step) * STEP + row % ROWS] = words;
+    }
+
     /// Puts zeros into all rows from the `first` on.
     pub(super) fn clear_rows(&mut self, first: usize) {
         let rows = self.lines.len().checked_div(self.steps * STEP).unwrap_or(0) * ROWS;
@@ -210,13 +240,6 @@ impl LeftBlocks<'_> {
     pub(super) fn fits(&self, rows: usize, inner: usize) -> bool {
         let steps = inner.div_ceil(2 * PAIRS);
         self.steps == steps && self.lines.len() == rows.div_ceil(ROWS) * steps * STEP
-    }
-}
-
-impl LeftFactor for LeftBlocks<'_> {
-    #[inline]
-    fn put(&mut self, row: usize, step: usize, words: Line) {
-        self.lines[(row / ROWS * self.steps + step) * STEP + row % ROWS] = words;
     }
 }
 

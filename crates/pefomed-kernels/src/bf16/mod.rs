@@ -2,8 +2,7 @@
 //!
 //! Two kinds of instructions multiply bfloat16: matrix tiles ([`tile`]) and vectors ([`vector`]). Both
 //! take pairs along the inner dimension, so the right factor is packed into panels, each with the
-//! pairs of 32 columns in the order in which they are read. A panel stays in the caches while all rows pass
-//! over it ([`blocks`]). A frozen weight is packed once
+//! pairs of 32 columns in the order in which they are read ([`blocks`]). A frozen weight is packed once
 //! ([`FrozenLinear`](crate::frozen::FrozenLinear)), a matrix of the moment whenever it is multiplied.
 //!
 //! The left factor is rounded as well (to nearest, ties to even). Every sum adds its pairs in the
@@ -25,15 +24,15 @@ use std::sync::LazyLock;
 
 use rayon::prelude::*;
 
-use crate::matmul::{BlockMut, Matrix, MatrixMut};
+use crate::matmul::{Matrix, MatrixMut};
 use crate::parallel::PARTS;
 use blocks::{COLUMNS, LINES, LeftBlocks, PAIRS, ROWS};
 
 /// Floating-point operations below which a product stays on one thread.
 const WORTH_A_THREAD: usize = 4_000_000;
 
-/// Rows that are packed before they are multiplied: a piece of them stays in the second-level cache while panel
-/// after panel passes, and the processor knows where the pages of so many rows of the product are.
+/// Rows that are packed before they are multiplied, lest the packed rows of a long batch take as much memory as
+/// a product of theirs.
 const AT_ONCE: usize = 1024;
 
 /// The instructions that multiply.
@@ -94,7 +93,7 @@ impl Panels {
         let mut this = Self { lines, ..Self::empty(kernel) };
         this.reshape(b.rows(), b.columns());
         let used = this.used();
-        pack::pack_right(&mut this.lines[..used], LINES, this.pairs, b, scale);
+        pack::pack_right(&mut this.lines[..used], this.pairs, b, scale);
         this
     }
 
@@ -228,28 +227,6 @@ impl Panels {
 /// Rows, in whole blocks, for each part of a product.
 fn rows_for_each(rows: usize) -> usize {
     rows.div_ceil(PARTS * rayon::current_num_threads()).next_multiple_of(ROWS)
-}
-
-/// Computes the block of `out` that begins at an element. At the edge, where only some of its rows and
-/// columns are there, that happens in `edge`: with the numbers of `out` before and after it, so that
-/// every sum is made as it would be inside.
-fn in_block<const R: usize, const C: usize>(
-    edge: &mut [[f32; C]; R],
-    out: &mut MatrixMut<'_>,
-    (row, column): (usize, usize),
-    compute: impl FnOnce(BlockMut<'_, R, C>),
-) {
-    if let Some(block) = out.block(row, column) {
-        return compute(block);
-    }
-    let width = C.min(out.columns() - column);
-    for (row, edge) in (row..out.rows()).zip(&mut *edge) {
-        edge[..width].copy_from_slice(&out.row(row)[column..][..width]);
-    }
-    compute(BlockMut::new(edge));
-    for (row, edge) in (row..out.rows()).zip(edge) {
-        out.row(row)[column..][..width].copy_from_slice(&edge[..width]);
-    }
 }
 
 #[cfg(test)]

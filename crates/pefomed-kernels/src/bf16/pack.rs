@@ -2,21 +2,13 @@
 
 #![allow(unsafe_code)]
 
+use super::blocks::{LINES, LeftBlocks, PAIRS};
 use super::rounding::{round_pairs, round_two, transpose};
 use super::{Line, vector};
 use crate::matmul::Matrix;
 
-/// Pairs of the inner dimension that a line of a row holds.
-const PAIRS: usize = Line::WORDS;
-
-/// Takes the words of a left factor.
-pub(super) trait LeftFactor {
-    /// Sixteen pairs of a row, from the pair `16 · step` on; zero beyond the last.
-    fn put(&mut self, row: usize, step: usize, words: Line);
-}
-
 /// Rounds `a` into its packed form.
-pub(super) fn pack_left(a: Matrix<'_>, to: &mut impl LeftFactor) {
+pub(super) fn pack_left(a: Matrix<'_>, to: &mut LeftBlocks<'_>) {
     assert!(vector::available());
     #[allow(unused_unsafe, reason = "it is safe where there are no such instructions")]
     // SAFETY: the processor has the instructions.
@@ -25,24 +17,18 @@ pub(super) fn pack_left(a: Matrix<'_>, to: &mut impl LeftFactor) {
     }
 }
 
-/// Rounds `scale · b` into panels of `per_pair` lines for each of `pairs` pairs. Every line is written.
-pub(super) fn pack_right(
-    lines: &mut [Line],
-    per_pair: usize,
-    pairs: usize,
-    b: Matrix<'_>,
-    scale: f32,
-) {
+/// Rounds `scale · b` into panels of so many pairs. Every line is written.
+pub(super) fn pack_right(lines: &mut [Line], pairs: usize, b: Matrix<'_>, scale: f32) {
     assert!(vector::available());
     #[allow(unused_unsafe, reason = "it is safe where there are no such instructions")]
     // SAFETY: the processor has the instructions.
     unsafe {
-        right(lines, per_pair, pairs, b, scale);
+        right(lines, pairs, b, scale);
     }
 }
 
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx512f,avx512bw,avx512bf16"))]
-fn left(a: Matrix<'_>, to: &mut impl LeftFactor) {
+fn left(a: Matrix<'_>, to: &mut LeftBlocks<'_>) {
     if a.has_rows() {
         for row in 0..a.rows() {
             for (step, values) in a.row(row).chunks(2 * PAIRS).enumerate() {
@@ -71,13 +57,13 @@ fn left(a: Matrix<'_>, to: &mut impl LeftFactor) {
 }
 
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx512f,avx512bw,avx512bf16"))]
-fn right(lines: &mut [Line], per_pair: usize, pairs: usize, b: Matrix<'_>, scale: f32) {
+fn right(lines: &mut [Line], pairs: usize, b: Matrix<'_>, scale: f32) {
     let (inner, columns) = (b.rows(), b.columns());
-    let all = columns.next_multiple_of(per_pair * Line::WORDS);
+    let all = columns.next_multiple_of(LINES * Line::WORDS);
     // The line of a pair and of the 16 columns from `column` on.
     let place = |pair: usize, column: usize| {
         let line = column / Line::WORDS;
-        (line / per_pair * pairs + pair) * per_pair + line % per_pair
+        (line / LINES * pairs + pair) * LINES + line % LINES
     };
     for first in (0..all).step_by(Line::WORDS) {
         let count = columns.saturating_sub(first).min(Line::WORDS);

@@ -6,7 +6,6 @@
 use std::ops::Range;
 
 use super::blocks::{LeftBlocks, PackedLeft};
-use super::pack::LeftFactor;
 use super::rounding::{round_pairs, round_two};
 use super::{Kernel, Line, Panels, vector};
 use crate::simd::exp_within;

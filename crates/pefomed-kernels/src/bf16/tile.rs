@@ -74,7 +74,8 @@ pub(super) fn multiply_block(
     assert!(right.len() == steps * STEP && steps > 0 && left.len() >= right.len());
     let (out, stride) = out.into_parts();
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-    // SAFETY: tiles are configured; the assert above and the block are the bounds of everything that is read and written.
+    // SAFETY: tiles are configured; the assert above and the block are the bounds of everything that is read
+    // and written.
     unsafe {
         x86::multiply_block(steps, left.as_ptr(), right.as_ptr(), out, stride, add);
     }

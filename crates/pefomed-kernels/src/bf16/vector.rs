@@ -38,7 +38,7 @@ pub(super) fn multiply_block(
 ) {
     let steps = right.len() / STEP;
     assert!(available() && rows <= ROWS);
-    assert!(right.len() == steps * STEP && left.len() >= right.len());
+    assert!(right.len() == steps * STEP && steps > 0 && left.len() >= right.len());
     let (out, stride) = out.into_parts();
     #[cfg(target_arch = "x86_64")]
     for first in (0..rows).step_by(TOGETHER) {

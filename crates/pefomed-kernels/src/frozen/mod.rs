@@ -84,7 +84,7 @@ pub struct FrozenLinear {
 #[derive(Clone)]
 enum Weight {
     /// `Wᵀ` and `W`, each in its panels.
-    Bf16 { kernel: Kernel, forward: Panels, backward: Panels },
+    Bf16 { forward: Panels, backward: Panels },
     /// `W` row by row.
     Float32(Vec<f32>),
     /// `W` as a file has it.
@@ -156,7 +156,6 @@ impl FrozenLinear {
     fn bf16(kernel: Kernel, all: &[f32], inputs: usize, outputs: usize) -> Weight {
         let weight = Matrix::new(all, outputs, inputs);
         Weight::Bf16 {
-            kernel,
             forward: Panels::new(kernel, weight.transposed(), 1.0),
             backward: Panels::new(kernel, weight, 1.0),
         }
@@ -180,7 +179,7 @@ impl FrozenLinear {
     /// Bytes of the packed weight.
     pub fn bytes(&self) -> usize {
         match &self.weight {
-            Weight::Bf16 { forward, backward, .. } => forward.bytes() + backward.bytes(),
+            Weight::Bf16 { forward, backward } => forward.bytes() + backward.bytes(),
             Weight::Float32(weight) => size_of_val(&weight[..]),
             Weight::Stored(weight) => weight.bytes(),
         }
@@ -189,7 +188,7 @@ impl FrozenLinear {
     /// How factors that go with this weight are multiplied.
     pub(crate) fn multiplier(&self) -> Multiplier {
         match &self.weight {
-            Weight::Bf16 { kernel, .. } => Multiplier::Bf16(*kernel),
+            Weight::Bf16 { forward, .. } => Multiplier::Bf16(forward.kernel()),
             Weight::Float32(_) => Multiplier::Float32,
             Weight::Stored(weight) => weight.multiplier(),
         }
@@ -198,7 +197,7 @@ impl FrozenLinear {
     /// `Wᵀ` and `W` in their panels, if they are packed.
     pub(crate) fn panels(&self) -> Option<[&Panels; 2]> {
         match &self.weight {
-            Weight::Bf16 { forward, backward, .. } => Some([forward, backward]),
+            Weight::Bf16 { forward, backward } => Some([forward, backward]),
             _ => None,
         }
     }

@@ -54,7 +54,7 @@ impl AttentionShape {
     }
 
     /// Columns of keys and values.
-    fn kept(self) -> usize {
+    pub(super) fn kept(self) -> usize {
         2 * self.key_heads * self.head_dim
     }
 

@@ -186,7 +186,7 @@ impl CachedTree {
 
     /// Keys and values of a row's own positions, `[2·K·D]` each.
     fn positions(&self, shape: AttentionShape, row: usize) -> std::slice::ChunksExact<'_, f32> {
-        self.rows[row].chunks_exact(2 * shape.key_heads * shape.head_dim)
+        self.rows[row].chunks_exact(shape.kept())
     }
 }
 
